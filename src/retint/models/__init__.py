@@ -1,0 +1,21 @@
+"""Generators and the discriminator, in PyTorch: for training and export only.
+
+>>> list_generators()
+['encoder-unet', 'unet']
+"""
+
+from retint.models.encoder_unet import EncoderUNet
+from retint.models.initialization import initialize
+from retint.models.patchgan import PatchGAN
+from retint.models.registry import Generator, create_generator, list_generators
+from retint.models.unet import UNet
+
+__all__ = [
+    "EncoderUNet",
+    "Generator",
+    "PatchGAN",
+    "UNet",
+    "create_generator",
+    "initialize",
+    "list_generators",
+]

@@ -1,0 +1,136 @@
+"""A U-Net whose encoder is an image classifier from timm (the report's section 6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from retint.models.pretrained import pretrained_weights
+from retint.models.registry import Generator, register_generator
+
+Upsampling = Literal["pixelshuffle", "bilinear"]
+
+
+@register_generator("encoder-unet")
+class EncoderUNet(Generator):
+    """Encoder of any timm backbone without pooling and classifier, decoder with skips.
+
+    Args:
+        backbone: name of a timm model with feature maps at strides 2 to 32.
+        pretrained: start the encoder from ImageNet weights.
+        weights: file to take them from instead of a package or the timm hub.
+        decoder_channels: one entry for each doubling of the size, 32 -> 16 -> 8 -> 4 -> 2 -> 1;
+            three entries predict ab at a quarter of the input's size, five at its own.
+        upsampling: how the decoder doubles; transposed convolutions would leave checkerboards.
+        takes_hints: take colour hints in three more input channels.
+        palette_size: classes of a second output, logits over the ab palette; 0 for none.
+    """
+
+    stride = 32
+
+    def __init__(
+        self,
+        backbone: str = "resnet18",
+        *,
+        pretrained: bool = True,
+        weights: str | None = None,
+        decoder_channels: Sequence[int] = (256, 128, 64, 64, 32),
+        upsampling: Upsampling = "pixelshuffle",
+        takes_hints: bool = False,
+        palette_size: int = 0,
+    ) -> None:
+        super().__init__()
+        self.takes_hints = takes_hints
+        self.palette_size = palette_size
+        self.out_stride = 32 >> len(decoder_channels)
+        self.encoder = _encoder(
+            backbone, 4 if takes_hints else 1, pretrained, Path(weights) if weights else None
+        )
+        # Deepest first; the last doubling has no feature map of its size beside it.
+        features = [*reversed(self.encoder.feature_info.channels()), 0]
+        widths = [features[0], *decoder_channels]
+        self.decoder = nn.ModuleList(
+            _DecoderBlock(below, skip, out, upsampling)
+            for (below, out), skip in zip(pairwise(widths), features[1:], strict=False)
+        )
+        self.ab_head = nn.Conv2d(widths[-1], 2, 3, padding=1)
+        self.palette_head = nn.Conv2d(widths[-1], palette_size, 1) if palette_size else None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Predict ab/110 in [-1, 1]; see `Generator` for the shapes."""
+        return torch.tanh(self.ab_head(self._decode(inputs)))
+
+    def forward_with_palette(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Give ab and palette logits from one pass; see `Generator` for the shapes."""
+        if self.palette_head is None:
+            return super().forward_with_palette(inputs)
+        features = self._decode(inputs)
+        return torch.tanh(self.ab_head(features)), self.palette_head(features)
+
+    def _decode(self, inputs: Tensor) -> Tensor:
+        *skips, features = self.encoder(inputs)
+        for block in self.decoder:
+            features = block(features, skips.pop() if skips else None)
+        return features
+
+
+class _DecoderBlock(nn.Module):
+    """Double the size, join the encoder's feature map of that size, convolve twice."""
+
+    def __init__(self, below: int, skip: int, out: int, upsampling: Upsampling) -> None:
+        super().__init__()
+        if upsampling == "pixelshuffle":
+            self.up = nn.Sequential(nn.Conv2d(below, 4 * out, 1), nn.PixelShuffle(2))
+        elif upsampling == "bilinear":
+            self.up = nn.Sequential(
+                nn.Conv2d(below, out, 1), nn.Upsample(scale_factor=2, mode="bilinear")
+            )
+        else:
+            raise TypeError(f"upsampling is pixelshuffle or bilinear, not '{upsampling}'")
+        self.convolutions = nn.Sequential(
+            *_convolution(out + skip, out), *_convolution(out, out)
+        )
+
+    def forward(self, features: Tensor, skip: Tensor | None) -> Tensor:
+        features = self.up(features)
+        if skip is not None:
+            features = torch.cat((features, skip), dim=1)
+        joined: Tensor = self.convolutions(features)
+        return joined
+
+
+def _convolution(in_channels: int, out_channels: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def _encoder(backbone: str, in_channels: int, pretrained: bool, file: Path | None) -> nn.Module:
+    state = pretrained_weights(backbone, file) if pretrained else None
+    encoder: nn.Module = timm.create_model(backbone, features_only=True, in_chans=in_channels)
+    if encoder.feature_info.reduction() != [2, 4, 8, 16, 32]:
+        raise TypeError(f"'{backbone}' has no feature maps at strides 2, 4, 8, 16 and 32")
+    if state is not None:
+        # The stem is the first parameter of every backbone that timm can cut into feature maps.
+        stem = next(name for name, _ in encoder.named_parameters())
+        std = timm.get_pretrained_cfg(backbone).std
+        state[stem] = _stem_for_lightness(state[stem], in_channels, std)
+        missing = encoder.load_state_dict(state, strict=False).missing_keys
+        if any(not name.endswith("num_batches_tracked") for name in missing):
+            raise TypeError(f"pretrained weights of '{backbone}' lack {missing[0]}")
+    return encoder
+
+
+def _stem_for_lightness(weight: Tensor, in_channels: int, std: Sequence[float]) -> Tensor:
+    """Turn RGB weights (C, 3, k, k) into ones for lightness in [-1, 1]; hints start at zero."""
+    adapted = weight.new_zeros(weight.shape[0], in_channels, *weight.shape[2:])
+    adapted[:, 0] = (weight / (2 * weight.new_tensor(std).view(1, 3, 1, 1))).sum(dim=1)
+    return adapted

@@ -1,0 +1,74 @@
+"""Generators by name, so that a recipe can say which one it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+from torch import Tensor, nn
+
+from retint.errors import RetintError
+
+
+class Generator(nn.Module):
+    """What training and export need to know of a generator.
+
+    `forward` takes (N, 1, H, W) float, lightness as `L/50 - 1`; a generator that `takes_hints`
+    takes (N, 4, H, W), with hint a/110, b/110 and the hint mask (0 or 1) after lightness. H and W
+    are multiples of `stride`. It gives ab/110 in [-1, 1] as (N, 2, H/k, W/k), `k = out_stride`.
+    """
+
+    stride: int
+    out_stride: int = 1
+    takes_hints: bool = False
+    palette_size: int = 0
+
+    def forward_with_palette(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Give ab and logits over the ab palette, (N, palette_size, H/k, W/k).
+
+        Raises:
+            NotImplementedError: if the generator has no palette (`palette_size` is 0).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no palette")
+
+    def noisy_eval(self) -> Self:
+        """Set evaluation mode but keep dropout on: the noise z of pix2pix, section 3.2."""
+        self.eval()
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()
+        return self
+
+
+_generators: dict[str, type[Generator]] = {}
+_G = TypeVar("_G", bound=type[Generator])
+
+
+def register_generator(name: str) -> Callable[[_G], _G]:
+    """Class decorator: make a generator known to `create_generator` under `name`."""
+
+    def register(cls: _G) -> _G:
+        _generators[name] = cls
+        return cls
+
+    return register
+
+
+def list_generators() -> list[str]:
+    """Names that `create_generator` knows."""
+    return sorted(_generators)
+
+
+def create_generator(name: str, **options: Any) -> Generator:
+    """Build the generator called `name` with the options of its class.
+
+    Raises:
+        RetintError: if the name or an option is unknown.
+    """
+    if name not in _generators:
+        known = ", ".join(list_generators())
+        raise RetintError(f"no generator is called '{name}': choose one of {known}")
+    try:
+        return _generators[name](**options)
+    except TypeError as error:
+        raise RetintError(f"generator '{name}' cannot be built: {error}") from error
