@@ -11,6 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from retint.models.palette import ab_palette
 from retint.models.pretrained import pretrained_weights
 from retint.models.registry import Generator, register_generator
 
@@ -29,7 +30,7 @@ class EncoderUNet(Generator):
             three entries predict ab at a quarter of the input's size, five at its own.
         upsampling: how the decoder doubles; transposed convolutions would leave checkerboards.
         takes_hints: take colour hints in three more input channels.
-        palette_size: classes of a second output, logits over the ab palette; 0 for none.
+        palette: give a second output on demand, logits over the ab palette.
     """
 
     stride = 32
@@ -43,11 +44,11 @@ class EncoderUNet(Generator):
         decoder_channels: Sequence[int] = (256, 128, 64, 64, 32),
         upsampling: Upsampling = "pixelshuffle",
         takes_hints: bool = False,
-        palette_size: int = 0,
+        palette: bool = False,
     ) -> None:
         super().__init__()
         self.takes_hints = takes_hints
-        self.palette_size = palette_size
+        self.palette_size = len(ab_palette()) if palette else 0
         self.out_stride = 32 >> len(decoder_channels)
         self.encoder = _encoder(
             backbone, 4 if takes_hints else 1, pretrained, Path(weights) if weights else None
@@ -60,18 +61,17 @@ class EncoderUNet(Generator):
             for (below, out), skip in zip(pairwise(widths), features[1:], strict=False)
         )
         self.ab_head = nn.Conv2d(widths[-1], 2, 3, padding=1)
-        self.palette_head = nn.Conv2d(widths[-1], palette_size, 1) if palette_size else None
+        self.palette_head = nn.Conv2d(widths[-1], self.palette_size, 1) if palette else None
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Predict ab/110 in [-1, 1]; see `Generator` for the shapes."""
-        return torch.tanh(self.ab_head(self._decode(inputs)))
-
-    def forward_with_palette(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Give ab and palette logits from one pass; see `Generator` for the shapes."""
-        if self.palette_head is None:
-            return super().forward_with_palette(inputs)
+    def forward(self, inputs: Tensor, with_palette: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Predict ab/110 in [-1, 1], and palette logits if asked; see `Generator`."""
         features = self._decode(inputs)
-        return torch.tanh(self.ab_head(features)), self.palette_head(features)
+        ab = torch.tanh(self.ab_head(features))
+        if not with_palette:
+            return ab
+        if self.palette_head is None:
+            raise TypeError("this generator has no palette: create it with palette=True")
+        return ab, self.palette_head(features)
 
     def _decode(self, inputs: Tensor) -> Tensor:
         *skips, features = self.encoder(inputs)
@@ -93,9 +93,7 @@ class _DecoderBlock(nn.Module):
             )
         else:
             raise TypeError(f"upsampling is pixelshuffle or bilinear, not '{upsampling}'")
-        self.convolutions = nn.Sequential(
-            *_convolution(out + skip, out), *_convolution(out, out)
-        )
+        self.convolutions = nn.Sequential(*_convolution(out + skip, out), *_convolution(out, out))
 
     def forward(self, features: Tensor, skip: Tensor | None) -> Tensor:
         features = self.up(features)

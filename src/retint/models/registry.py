@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from retint.errors import RetintError
 
@@ -15,21 +15,15 @@ class Generator(nn.Module):
 
     `forward` takes (N, 1, H, W) float, lightness as `L/50 - 1`; a generator that `takes_hints`
     takes (N, 4, H, W), with hint a/110, b/110 and the hint mask (0 or 1) after lightness. H and W
-    are multiples of `stride`. It gives ab/110 in [-1, 1] as (N, 2, H/k, W/k), `k = out_stride`.
+    are multiples of `stride`. It gives ab/110 in [-1, 1] as (N, 2, H/k, W/k), `k = out_stride`;
+    with `palette_size` Q above 0 also, on demand (`with_palette=True`), logits over the palette of
+    `ab_palette` as (N, Q, H/k, W/k).
     """
 
     stride: int
     out_stride: int = 1
     takes_hints: bool = False
     palette_size: int = 0
-
-    def forward_with_palette(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Give ab and logits over the ab palette, (N, palette_size, H/k, W/k).
-
-        Raises:
-            NotImplementedError: if the generator has no palette (`palette_size` is 0).
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no palette")
 
     def noisy_eval(self) -> Self:
         """Set evaluation mode but keep dropout on: the noise z of pix2pix, section 3.2."""

@@ -35,9 +35,7 @@ class UNet(Generator):
             )
         self.up = nn.ModuleList([_up_block(channels[innermost], channels[innermost - 1])])
         for level in range(innermost - 1, 0, -1):
-            self.up.append(
-                _up_block(2 * channels[level], channels[level - 1], dropout=level >= 4)
-            )
+            self.up.append(_up_block(2 * channels[level], channels[level - 1], dropout=level >= 4))
         self.head = nn.Sequential(
             nn.ReLU(), nn.ConvTranspose2d(2 * channels[0], 2, 4, 2, 1), nn.Tanh()
         )

@@ -1,0 +1,1 @@
+"""Learn: photographs -> Lab batches -> generator and discriminator -> run folder -> ONNX."""

@@ -1,0 +1,93 @@
+"""Pictures of a run: loss graphs as in the report (chapter 6) and grids of colourings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from retint.training.losses import normalized_lab_to_rgb
+from retint.training.run import read_metrics
+
+matplotlib.use("Agg")
+
+_LABELS = {
+    "loss_d_fake": "D, generated",
+    "loss_d_real": "D, real",
+    "loss_d": "D",
+    "loss_g_gan": "G, GAN",
+    "loss_g_l1": "G, L1",
+    "loss_g": "G",
+    "d_accuracy": "D's accuracy",
+}
+
+
+def draw_graphs(run: Path, out: Path) -> list[Path]:
+    """Draw the report's graphs 1 to 3 of one run, and one of its validation figures.
+
+    1: D's losses and G's GAN loss; 2: G's loss; 3: G's and D's losses; all against iterations.
+    """
+    lines = read_metrics(run, "train")
+    graphs = {
+        "graph-1-d-and-g-gan": ("loss_d_fake", "loss_d_real", "loss_d", "loss_g_gan"),
+        "graph-2-g": ("loss_g", "loss_g_l1"),
+        "graph-3-g-and-d": ("loss_g", "loss_g_gan", "loss_d"),
+        "d-accuracy": ("d_accuracy",),
+    }
+    drawn = []
+    for name, keys in graphs.items():
+        figure, axes = new_graph(name.replace("-", " "), "running mean of the loss")
+        for key in keys:
+            plot(axes, lines, key, _LABELS[key])
+        drawn.append(save(figure, axes, out / f"{name}.png"))
+    validations = read_metrics(run, "validation")
+    if validations:
+        figure, axes = new_graph("validation", "share of grey's error, of the truth's colour")
+        plot(axes, validations, "ab_error", "ab error / grey's")
+        plot(axes, validations, "colorfulness", "colourfulness / truth's")
+        drawn.append(save(figure, axes, out / "validation.png"))
+    return drawn
+
+
+def new_graph(title: str, y_label: str) -> tuple[Figure, Any]:
+    """Empty axes against iterations."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel="iteration", ylabel=y_label)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def plot(axes: Any, lines: list[dict[str, Any]], key: str, label: str) -> None:
+    """Add one quantity of metrics lines to a graph."""
+    axes.plot([line["iteration"] for line in lines], [line[key] for line in lines], label=label)
+
+
+def save(figure: Figure, axes: Any, path: Path) -> Path:
+    """Write a graph as PNG."""
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def save_grid(lightness: Tensor, ab: Tensor, true_ab: Tensor, path: Path) -> None:
+    """Write a grid of pictures: grey in row 1, generated in row 2, truth in row 3.
+
+    Args:
+        lightness: (N, 1, H, W), `L/50 - 1`.
+        ab: generated, (N, 2, H, W), `ab/110`.
+        true_ab: the same of the truth.
+        path: PNG file to write.
+    """
+    rows = [
+        normalized_lab_to_rgb(lightness, chroma) for chroma in (torch.zeros_like(ab), ab, true_ab)
+    ]
+    pixels = torch.stack(rows).clamp(0, 1).mul(255).round().byte().cpu().numpy()
+    grid = np.concatenate([np.concatenate(list(row), axis=2) for row in pixels], axis=1)
+    Image.fromarray(grid.transpose(1, 2, 0)).save(path)

@@ -1,0 +1,323 @@
+"""The training loop, from photographs to a run folder, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import copy
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from safetensors.torch import load_file
+from torch import Tensor
+
+from retint import __version__, lab
+from retint.errors import RetintError
+from retint.models import Generator, PatchGAN, create_generator, initialize
+from retint.models.palette import ab_palette
+from retint.training.data import Windows, find_pictures, load_photographs, split
+from retint.training.graphs import draw_graphs, save_grid
+from retint.training.losses import nearest_histogram, rebalancing_weights
+from retint.training.progress import Progress
+from retint.training.recipe import Recipe
+from retint.training.run import Run, git_revision
+from retint.training.step import LOSSES, GraphedStep, Step
+from retint.training.validation import predict, validate
+
+_GRID_ITERATIONS = {1, 5, 10, 50, 100, 249}  # the report's, section 5.5
+_GRID_PICTURES = 6
+_LOG_EVERY = 50  # iterations
+_PALETTE_SAMPLE = 2000  # photographs that give the histogram of the palette
+
+
+def train(
+    photos: Path,
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    cache: Path | None = None,
+) -> None:
+    """Train a generator on colour photographs and leave a run folder.
+
+    Args:
+        photos: a folder of photographs, or a tar archive, or a folder of archives.
+        recipe: everything that decides the run.
+        out: the run folder to make.
+        resume: go on from the last checkpoint in `out`, if there is one.
+        init: weights (.safetensors) of the same generator to start from.
+        cache: folder for decoded photographs; the user's cache folder by default.
+
+    Raises:
+        RetintError: if photographs, recipe or run folder are of no use, or a loss is not finite.
+    """
+    trainer = _Trainer(photos, recipe, out, resume, init, cache)
+    for stage in range(len(recipe.stages)):
+        trainer.train_stage(stage)
+    trainer.close()
+
+
+class _Trainer:
+    """What lives from the first to the last epoch."""
+
+    def __init__(
+        self,
+        photos: Path,
+        recipe: Recipe,
+        out: Path,
+        resume: bool,
+        init: Path | None,
+        cache: Path | None,
+    ) -> None:
+        self.recipe = recipe
+        self.accelerator = Accelerator(
+            mixed_precision=recipe.precision,
+            # D runs twice before its backward; broadcasting its norms in between would fail.
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+        self.device = self.accelerator.device
+        self.progress = Progress(self.accelerator.is_main_process)
+        torch.backends.cudnn.benchmark = True
+
+        pictures = find_pictures(photos)
+        with self.progress.task("decoding photographs", len(pictures)) as advance:
+            photographs = load_photographs(pictures, recipe.data, advance, cache)
+        training, validation = split(len(photographs.names), recipe.data, recipe.seed)
+        self.training = torch.from_numpy(training)
+        self.validation = torch.from_numpy(validation).to(self.device)
+        self.windows = Windows(photographs, recipe.data, self.device)
+        self.steps_per_epoch = len(training) // (
+            recipe.data.batch_size * self.accelerator.num_processes
+        )
+        if self.steps_per_epoch == 0:
+            raise RetintError(
+                f"{len(training)} training photographs do not fill one batch of "
+                f"{recipe.data.batch_size}: add photographs or --set data.batch_size=N"
+            )
+        self.progress.say(
+            f"{len(training)} photographs to train on, {len(validation)} to validate, "
+            f"{len(photographs.rejected)} left out (listed in run.json)"
+        )
+
+        self.run = Run(out)
+        if self.accelerator.is_main_process:
+            self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
+        self.saved = self.run.restore(self.device) if resume else None
+        self.epoch = self.saved["epoch"] if self.saved else 0
+        self.iteration = self.saved["iteration"] if self.saved else 0
+        self.best = self.saved["best"] if self.saved else float("inf")
+        self._make_generator(init)
+        self.palette_weights = self._palette_weights()
+
+    def train_stage(self, number: int) -> None:
+        """Train the epochs of one stage that are still to be done."""
+        stage = self.recipe.stages[number]
+        start = sum(earlier.epochs for earlier in self.recipe.stages[:number])
+        if self.epoch >= start + stage.epochs:
+            return
+        step, discriminator = self._make_step(number)
+
+        def learn(indices: Tensor) -> Tensor:
+            return step(self.windows.batch(indices, train=True))
+
+        graphed = self.device.type == "cuda" and self.accelerator.num_processes == 1
+        one_step = GraphedStep(learn, self.device) if graphed else learn
+        total = stage.epochs * self.steps_per_epoch
+        while self.epoch < start + stage.epochs:
+            done = (self.epoch - start) * self.steps_per_epoch
+
+            def advance_schedule(count: int, done: int = done) -> None:
+                step.set_progress((done + count) / total)
+
+            began = time.monotonic()
+            losses = self._train_epoch(number, one_step, advance_schedule)
+            seconds = time.monotonic() - began
+            self.epoch += 1
+            self._finish_epoch(number, losses, seconds)
+            last = self.epoch == start + stage.epochs
+            if self.epoch % self.recipe.checkpoint_every == 0 or last:
+                state = {
+                    "stage": number,
+                    "discriminator": discriminator.state_dict(),
+                    "optimizers": step.state_dict(),
+                }
+                self._checkpoint(state)
+
+    def _train_epoch(
+        self,
+        stage: int,
+        one_step: Callable[[Tensor], Tensor],
+        advance_schedule: Callable[[int], None],
+    ) -> dict[str, float]:
+        """Give the mean losses of the epoch."""
+        # Order, augmentation and dropout of an epoch depend on its number alone, so that a run
+        # resumed from a checkpoint repeats them exactly.
+        batches = self._shuffled_batches()
+        torch.manual_seed(self._epoch_seed(self.accelerator.process_index + 1))
+        sums = torch.zeros(len(LOSSES), device=self.device)
+        losses: dict[str, float] = {}
+        epochs = sum(stage.epochs for stage in self.recipe.stages)
+        title = f"epoch {self.epoch + 1} of {epochs} ({self.recipe.stages[stage].name})"
+        with self.progress.task(title, self.steps_per_epoch) as advance:
+            for count, indices in enumerate(batches, start=1):
+                advance_schedule(count - 1)
+                sums += one_step(indices)
+                self.iteration += 1
+                advance(count)
+                shown = self.iteration in _GRID_ITERATIONS
+                if shown or count % _LOG_EVERY == 0 or count == self.steps_per_epoch:
+                    means = self.accelerator.reduce(sums / count, "mean").tolist()
+                    losses = dict(zip(LOSSES, means, strict=True))
+                    self._check_finite(losses)
+                    self._log("train", self.epoch + 1, {"stage": stage, **losses})
+                if shown:
+                    self._grid(f"iteration-{self.iteration:06d}")
+        return losses
+
+    def _finish_epoch(self, stage: int, losses: dict[str, float], seconds: float) -> None:
+        """Validate and show the generator; every process does, so that none waits."""
+        self.figures = validate(self.judged, self.windows, self.validation)
+        rate = self.steps_per_epoch * self.recipe.data.batch_size / seconds
+        self._log("validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate})
+        self._grid(f"epoch-{self.epoch:03d}")
+        self.progress.say(
+            f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}, GAN "
+            f"{losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}; validation PSNR "
+            f"{self.figures['psnr']:.2f} dB, ab error {self.figures['ab_error']:.3f} of grey's, "
+            f"colour {self.figures['colorfulness']:.2f} of the truth's; {rate:.0f} images/s"
+        )
+
+    def _checkpoint(self, state: dict[str, Any]) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        improved = self.figures["score"] < self.best
+        self.best = min(self.best, self.figures["score"])
+        state |= {
+            "epoch": self.epoch,
+            "iteration": self.iteration,
+            "best": self.best,
+            "generator": self.bare.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+        }
+        self.run.save(state, self.judged.state_dict(), best=improved)
+        draw_graphs(self.run.folder, self.run.graphs)
+
+    def close(self) -> None:
+        """Finish the run."""
+        self.run.close()
+        self.accelerator.end_training()
+
+    def _make_generator(self, init: Path | None) -> None:
+        network = self.recipe.generator
+        torch.manual_seed(self.recipe.seed)
+        self.bare: Generator = create_generator(network.name, **network.options)
+        if network.init is not None:
+            initialize(self.bare, network.init)
+        if init is not None:
+            _load_initial(self.bare, init)
+        self.bare.to(self.device, memory_format=torch.channels_last)
+        self.ema = (
+            copy.deepcopy(self.bare).requires_grad_(False).eval() if self.recipe.ema else None
+        )
+        if self.saved:
+            self.bare.load_state_dict(self.saved["generator"])
+            if self.ema is not None:
+                self.ema.load_state_dict(self.saved["ema"])
+        # What is validated, shown and exported.
+        self.judged: Generator = self.ema if self.ema is not None else self.bare
+        self.generator = self.accelerator.prepare(self._compiled(self.bare))
+
+    def _make_step(self, number: int) -> tuple[Step, PatchGAN]:
+        torch.manual_seed(self.recipe.seed + number)
+        discriminator = PatchGAN(width=self.recipe.discriminator_width)
+        initialize(discriminator)
+        discriminator.to(self.device, memory_format=torch.channels_last)
+        step = Step(
+            self.recipe,
+            self.recipe.stages[number],
+            self.generator,
+            self.accelerator.prepare(self._compiled(discriminator)),
+            self.ema,
+            self.accelerator,
+            self.palette_weights,
+        )
+        if self.saved and self.saved["stage"] == number:
+            discriminator.load_state_dict(self.saved["discriminator"])
+            step.load_state_dict(self.saved["optimizers"])
+        return step, discriminator
+
+    def _compiled(self, network: torch.nn.Module) -> torch.nn.Module:
+        return torch.compile(network) if self.recipe.compile else network
+
+    def _palette_weights(self) -> Tensor:
+        palette = torch.from_numpy(ab_palette()).to(self.device)
+        histogram = torch.zeros(len(palette), device=self.device)
+        if any(stage.palette for stage in self.recipe.stages):
+            some = self.training[:: max(1, len(self.training) // _PALETTE_SAMPLE)]
+            for indices in some.split(32):
+                rgb = self.windows.batch(indices, train=False)[:, :, ::4, ::4]
+                histogram += nearest_histogram(lab.rgb_to_lab(rgb, axis=1)[:, 1:], palette)
+        else:
+            histogram += 1
+        return rebalancing_weights(histogram)
+
+    def _shuffled_batches(self) -> Tensor:
+        """Picture indices of an epoch, (steps, batch), this process's share of them."""
+        order = torch.Generator().manual_seed(self._epoch_seed(0))
+        shuffled = self.training[torch.randperm(len(self.training), generator=order)]
+        world, batch = self.accelerator.num_processes, self.recipe.data.batch_size
+        whole = shuffled[: self.steps_per_epoch * world * batch]
+        mine = whole.view(self.steps_per_epoch, world, batch)[:, self.accelerator.process_index]
+        return mine.to(self.device)
+
+    def _epoch_seed(self, use: int) -> int:
+        return (self.recipe.seed * 1_000_003 + self.epoch) * 1_009 + use
+
+    def _check_finite(self, losses: dict[str, float]) -> None:
+        broken = [name for name, value in losses.items() if not abs(value) < float("inf")]
+        if broken:
+            raise RetintError(
+                f"{' and '.join(broken)} became {losses[broken[0]]} by iteration {self.iteration} "
+                f"(epoch {self.epoch + 1}): lower lr_g and lr_d or set precision=no, then "
+                f"--resume {self.run.folder} from its last good checkpoint"
+            )
+
+    def _log(self, kind: str, epoch: int, values: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            self.run.log(kind, epoch, self.iteration, values)
+
+    @torch.no_grad()
+    def _grid(self, name: str) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        rgb = self.windows.batch(self.validation[:_GRID_PICTURES], train=False)
+        ab, lightness, true_ab = predict(self.judged, rgb)
+        save_grid(lightness, ab, true_ab, self.run.grids / f"{name}.png")
+
+    def _facts(self, photos: Path, rejected: list[str]) -> dict[str, Any]:
+        name = torch.cuda.get_device_name() if self.device.type == "cuda" else platform.processor()
+        return {
+            "retint": __version__,
+            "git": git_revision(),
+            "torch": torch.__version__,
+            "device": f"{self.device.type} {name}".strip(),
+            "processes": self.accelerator.num_processes,
+            "photographs": str(photos),
+            "training": len(self.training),
+            "validation": len(self.validation),
+            "left_out": rejected,
+        }
+
+
+def _load_initial(generator: Generator, file: Path) -> None:
+    if not file.is_file():
+        raise RetintError(f"no weights file {file}: check --init")
+    try:
+        generator.load_state_dict(load_file(file))
+    except Exception as error:  # safetensors and torch raise many types on files that do not fit
+        reason = str(error).strip().splitlines()[0]
+        raise RetintError(f"{file} does not fit the recipe's generator: {reason}") from error

@@ -1,0 +1,48 @@
+"""Progress of long work on stderr: a bar on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+_LINE_EVERY = 30.0  # seconds
+
+
+class Progress:
+    """Says what goes on; silent in all processes of a distributed run but the first."""
+
+    def __init__(self, visible: bool = True) -> None:
+        self._console = Console(stderr=True, quiet=not visible, highlight=False)
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Give a function to be called with how many of `total` are done."""
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            with Bars(*columns, console=self._console, transient=True) as bars:
+                task = bars.add_task(title, total=total)
+                yield lambda done: bars.update(task, completed=done)
+            return
+        said = time.monotonic()
+
+        def advance(done: int) -> None:
+            nonlocal said
+            if time.monotonic() - said > _LINE_EVERY:
+                said = time.monotonic()
+                self.say(f"{title}: {done} of {total}")
+
+        yield advance

@@ -1,0 +1,152 @@
+"""Recipes: everything that decides a training run, as short typed YAML files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from retint.errors import RetintError
+from retint.models.initialization import Scheme
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """Which pixels the networks see."""
+
+    size: int = Field(256, ge=32, description="pixels on a side of a training picture")
+    fit: Literal["squash", "crop"] = Field(
+        "squash", description="squash whole pictures into a square, or cut square windows"
+    )
+    window: tuple[float, float] = Field(
+        (0.6, 1.0), description="fit crop: side of a window, as a share of the short side"
+    )
+    batch_size: int = Field(16, ge=1, description="pictures per step and process")
+    validation: float | int = Field(
+        0.2, description="share of the pictures (below 1) or their number, kept for validation"
+    )
+    split: Literal["random", "name"] = Field(
+        "random", description="validation pictures: drawn at random, or the last by name"
+    )
+    flip: bool = Field(True, description="mirror half of the training pictures")
+    rotate: float = Field(0.0, ge=0, le=45, description="largest random rotation, degrees")
+    degrade: float = Field(
+        0.0, ge=0, le=1, description="share of the training inputs aged like old photographs"
+    )
+
+
+class Network(_Section):
+    """A network of the registry and the options of its class."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    init: Scheme | None = Field("normal", description="initial weights; null keeps the network's")
+
+
+class Stage(_Section):
+    """A part of the run with losses and optimisers of its own."""
+
+    name: str
+    epochs: int = Field(ge=1)
+    l1: float = Field(0.0, ge=0, description="weight of the L1 distance of ab/110")
+    l2: float = Field(0.0, ge=0, description="weight of the squared distance of ab/110")
+    palette: float = Field(0.0, ge=0, description="weight of the cross entropy over the palette")
+    perceptual: float = Field(0.0, ge=0, description="weight of the distance of features")
+    gan: float = Field(0.0, ge=0, description="weight of the adversarial loss; 0 trains no D")
+    gan_loss: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
+    lr_g: float = Field(2e-4, gt=0)
+    lr_d: float = Field(2e-4, gt=0)
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+
+
+class Recipe(_Section):
+    """A whole training run."""
+
+    name: str
+    description: str
+    data: Data = Data()
+    generator: Network
+    discriminator_width: int = Field(64, ge=8)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    precision: Literal["no", "bf16"] = "no"
+    ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged generator")
+    compile: bool = Field(False, description="torch.compile the networks: slower start, then fast")
+    seed: int = 0
+    checkpoint_every: int = Field(1, ge=1, description="epochs between checkpoints")
+
+    def to_yaml(self) -> str:
+        """The recipe as a file that `load_recipe` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def list_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(Path(file.name).stem for file in _shipped().iterdir() if file.name != "README.md")
+
+
+def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe that comes with the package, or a YAML file, and change parts of it.
+
+    Args:
+        name_or_file: a name of `list_recipes`, or a path that ends in .yaml.
+        changes: `key=value` each, the key dotted (`data.size=128`, `stages.0.epochs=5`) and the
+            value in YAML.
+
+    Raises:
+        RetintError: if there is no such recipe, a key is unknown, or a value does not fit.
+    """
+    source = Path(name_or_file) if name_or_file.endswith((".yaml", ".yml")) else None
+    if source is None and name_or_file not in list_recipes():
+        known = ", ".join(list_recipes())
+        raise RetintError(f"no recipe is called '{name_or_file}': choose {known}, or a .yaml file")
+    try:
+        text = (source or _shipped() / f"{name_or_file}.yaml").read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise RetintError(f"recipe {name_or_file} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise RetintError(f"recipe {name_or_file} is not YAML: {_on_one_line(error)}") from error
+    for change in changes:
+        _apply(values, change)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RetintError(f"recipe {name_or_file}: {key}: {first['msg'].lower()}") from error
+
+
+def _shipped() -> Any:
+    return resources.files("retint.training") / "recipes"
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise RetintError(f"--set {change}: write it as key=value, such as data.size=128")
+    *parents, last = key.split(".")
+    section: Any = values
+    try:
+        for part in parents:
+            if isinstance(section, list):
+                section = section[int(part)]
+            else:
+                section = section.setdefault(part, {})
+        section[int(last) if isinstance(section, list) else last] = yaml.safe_load(text)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise RetintError(f"--set {change}: the recipe has no place '{key}'") from error
+    except yaml.YAMLError as error:
+        raise RetintError(f"--set {change}: '{text}' is not a YAML value") from error
+
+
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,161 @@
+"""The run folder: everything a training run leaves behind, written so that a kill loses nothing.
+
+recipe.yaml       the recipe with all its values
+run.json          versions, git revision, device, photographs used and left out
+metrics.jsonl     one JSON object a line: running losses, validation figures
+events/           the same for TensorBoard
+graphs/, grids/   PNG pictures
+checkpoint.pt     the whole state, to resume from
+generator.safetensors, best.safetensors   weights: the last, and the best by validation score
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from retint.errors import RetintError
+from retint.training.recipe import Recipe, load_recipe
+
+
+class Run:
+    """A run folder opened for training."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.graphs = folder / "graphs"
+        self.grids = folder / "grids"
+        self.checkpoint = folder / "checkpoint.pt"
+        self._metrics = folder / "metrics.jsonl"
+        self._events: SummaryWriter | None = None
+
+    def start(self, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:
+        """Make the folder, or check that it belongs to the same recipe when resuming.
+
+        Raises:
+            RetintError: if the folder holds a run and `resume` is not set, or another recipe's.
+        """
+        try:
+            self.grids.mkdir(parents=True, exist_ok=True)
+            self.graphs.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
+        stored = self.folder / "recipe.yaml"
+        if stored.exists():
+            if not resume:
+                raise RetintError(f"{self.folder} holds a run: add --resume, or give another --out")
+            if load_recipe(str(stored)) != recipe:
+                raise RetintError(
+                    f"{self.folder} was trained with another recipe: resume with the same recipe "
+                    "and --set values (they are in its recipe.yaml)"
+                )
+        write_text(stored, recipe.to_yaml())
+        write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
+
+    def log(self, kind: str, epoch: int, iteration: int, values: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl and the numbers to the TensorBoard events."""
+        line = {"kind": kind, "epoch": epoch, "iteration": iteration, **values}
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._events is None:
+            self._events = SummaryWriter(str(self.folder / "events"), purge_step=iteration)
+        for name, value in values.items():
+            if isinstance(value, float):
+                self._events.add_scalar(f"{kind}/{name}", value, iteration)
+
+    def save(self, state: dict[str, Any], weights: Mapping[str, Tensor], *, best: bool) -> None:
+        """Write the checkpoint and the generator's weights, each whole or not at all."""
+        size = self._metrics.stat().st_size if self._metrics.exists() else 0
+        tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+        for name in ("generator", "best") if best else ("generator",):
+            beside = self.folder / f"{name}.partial"
+            save_file(tensors, beside)
+            beside.replace(self.folder / f"{name}.safetensors")
+        beside = self.checkpoint.with_suffix(".partial")
+        torch.save({**state, "metrics_size": size}, beside)
+        beside.replace(self.checkpoint)
+
+    def restore(self, device: torch.device) -> dict[str, Any] | None:
+        """Read the checkpoint, and forget what was logged after it; None if there is none."""
+        if not self.checkpoint.exists():
+            self._metrics.unlink(missing_ok=True)
+            return None
+        try:
+            state: dict[str, Any] = torch.load(
+                self.checkpoint, map_location=device, weights_only=True
+            )
+        except Exception as error:  # torch raises many types on damaged files
+            raise RetintError(
+                f"{self.checkpoint} is damaged and cannot be resumed from: start a new run"
+            ) from error
+        if self._metrics.exists():
+            os.truncate(self._metrics, state["metrics_size"])
+        return state
+
+    def close(self) -> None:
+        """Flush the TensorBoard events."""
+        if self._events is not None:
+            self._events.close()
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a finished or running run.
+
+    Raises:
+        RetintError: if `folder` is not a run folder.
+    """
+    if not (folder / "recipe.yaml").exists():
+        raise RetintError(f"{folder} is not a run folder: it has no recipe.yaml")
+    return load_recipe(str(folder / "recipe.yaml"))
+
+
+def read_metrics(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """Lines of metrics.jsonl of one kind: "train" or "validation".
+
+    Raises:
+        RetintError: if there is no such file, or a line is damaged.
+    """
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [values for values in map(json.loads, lines) if values["kind"] == kind]
+    except OSError as error:
+        raise RetintError(f"{folder} is not a run folder: it has no metrics.jsonl") from error
+    except (json.JSONDecodeError, KeyError) as error:
+        raise RetintError(f"{folder / 'metrics.jsonl'} is damaged: {error}") from error
+
+
+def read_weights(folder: Path, which: str) -> dict[str, Tensor]:
+    """Weights of a run's generator: "generator" for the last, "best" for the best.
+
+    Raises:
+        RetintError: if the run has not saved any yet.
+    """
+    path = folder / f"{which}.safetensors"
+    if not path.exists():
+        raise RetintError(f"{folder} has no {path.name} yet: let it train for an epoch")
+    return load_file(path)
+
+
+def git_revision() -> str:
+    """Revision of the source checkout that is running, "unknown" outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

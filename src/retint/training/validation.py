@@ -1,0 +1,75 @@
+"""Figures of a generator on validation pictures while it trains, computed on the device."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from retint import lab
+from retint.models import Generator
+from retint.training.data import Windows
+from retint.training.losses import normalized_lab_to_rgb
+
+
+@torch.no_grad()
+def validate(
+    generator: Generator, windows: Windows, indices: Tensor, batch_size: int = 32
+) -> dict[str, float]:
+    """Means over the validation pictures `indices`.
+
+    Returns `psnr` of clipped sRGB (dB); `ab_error`, the distance in the ab plane as a share of
+    the grey picture's; `colorfulness`, as a share of the truth's; and `score`, `ab_error` plus
+    `|ln colorfulness|`: lower is better. Error alone is lowest for pictures half as colourful as
+    life, so the score charges for missing colour too.
+    """
+    sums = torch.zeros(5, device=indices.device, dtype=torch.float64)
+    for batch in indices.split(batch_size):
+        rgb = windows.batch(batch, train=False)
+        ab, lightness, true_ab = predict(generator, rgb)
+        result = normalized_lab_to_rgb(lightness, ab).clamp(0, 1)
+        mse = (result - rgb).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
+        sums += torch.stack(
+            (
+                (-10 * torch.log10(mse)).sum(),
+                (ab - true_ab).norm(dim=1).mean(dim=(1, 2)).sum(),
+                true_ab.norm(dim=1).mean(dim=(1, 2)).sum(),
+                _colorfulness(result).sum(),
+                _colorfulness(rgb).sum(),
+            )
+        )
+    psnr, error, grey_error, colourful, true_colourful = sums.tolist()
+    figures = {
+        "psnr": psnr / len(indices),
+        "ab_error": error / grey_error,
+        "colorfulness": colourful / true_colourful,
+    }
+    figures["score"] = figures["ab_error"] + abs(math.log(max(figures["colorfulness"], 1e-3)))
+    return figures
+
+
+def predict(generator: Generator, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour the lightness of sRGB (N, 3, H, W) in [0, 1].
+
+    Returns ab/110, lightness `L/50 - 1` and true ab/110, all (N, ., H, W). The generator is left
+    in training mode; its dropout, the noise z, is on, its batch norms use their running figures.
+    """
+    true_lab = lab.rgb_to_lab(rgb, axis=1)
+    lightness = lab.normalize_lightness(true_lab[:, :1])
+    inputs = lightness
+    if generator.takes_hints:
+        inputs = functional.pad(lightness, (0, 0, 0, 0, 0, 3))
+    generator.noisy_eval()
+    ab = generator(inputs.contiguous(memory_format=torch.channels_last)).float()
+    generator.train()
+    ab = functional.interpolate(ab, rgb.shape[-2:], mode="bilinear")
+    return ab, lightness, lab.normalize_ab(true_lab[:, 1:])
+
+
+def _colorfulness(rgb: Tensor) -> Tensor:
+    """M3 of Hasler and Suesstrunk 2003, of sRGB (N, 3, H, W) in [0, 1], scaled to bytes."""
+    red, green, blue = (255 * rgb).flatten(2).unbind(dim=1)
+    opponents = torch.stack((red - green, (red + green) / 2 - blue), dim=1)
+    return opponents.std(dim=2).norm(dim=1) + 0.3 * opponents.mean(dim=2).norm(dim=1)
