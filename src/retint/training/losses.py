@@ -87,7 +87,7 @@ class PerceptualLoss(nn.Module):
     an EfficientNet-lite in place of VGG16 and each map scaled to unit mean square per picture.
     """
 
-    def __init__(self, backbone: str = "tf_efficientnet_lite1") -> None:
+    def __init__(self, backbone: str = "tf_efficientnet_lite2") -> None:
         super().__init__()
         self.features: nn.Module = timm.create_model(backbone, features_only=True)
         self.features.load_state_dict(pretrained_weights(backbone), strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -81,7 +82,7 @@ class Step:
         """Set the learning rates for the part of the stage that is done, in [0, 1]."""
         factor = 1.0
         if self._stage.schedule == "cosine":
-            factor = 0.01 + 0.99 * (1 + float(torch.cos(torch.tensor(done * torch.pi)))) / 2
+            factor = 0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2
         rates = ((self._optimizer_g, self._stage.lr_g), (self._optimizer_d, self._stage.lr_d))
         for optimizer, rate in rates:
             optimizer.param_groups[0]["lr"].fill_(rate * factor)
