@@ -192,7 +192,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     pictures = find_pictures(arguments.photos)
-    device = Accelerator().device
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rate = matrix_rate(device)
     console = Console()
     table = Table(title=f"training on {device}, matrix rate {rate / 1e12:.2f} TFLOP/s (bf16)")

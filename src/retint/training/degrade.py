@@ -6,6 +6,7 @@ fading, grain, JPEG. The target colours stay clean. Every picture of a batch get
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -92,8 +93,14 @@ def _jpeg(tone: Tensor) -> Tensor:
     basis[0] /= math.sqrt(2)
     quality = _uniform(tone, 30, 95).view(count, 1, 1, 1, 1)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
-    steps = (torch.tensor(_JPEG_TABLE, device=tone.device) * scale).clamp(min=1) / 255
+    steps = (_jpeg_table(tone.device) * scale).clamp(min=1) / 255
     blocks = tone.float().view(count, height // 8, 8, width // 8, 8).transpose(2, 3) - 0.5
     coefficients = torch.round(basis @ blocks @ basis.T / steps) * steps
     decoded = basis.T @ coefficients @ basis + 0.5
     return decoded.transpose(2, 3).reshape(count, 1, height, width)
+
+
+@functools.cache
+def _jpeg_table(device: torch.device) -> Tensor:
+    """Kept on the device: a captured graph may not copy to it."""
+    return torch.tensor(_JPEG_TABLE, device=device)
