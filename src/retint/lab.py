@@ -35,6 +35,9 @@ _WHITE = _RGB_TO_XYZ.sum(axis=1)
 _RGB_TO_RELATIVE_XYZ: list[list[float]] = (_RGB_TO_XYZ / _WHITE[:, None]).tolist()
 _RELATIVE_XYZ_TO_RGB: list[list[float]] = (np.linalg.inv(_RGB_TO_XYZ) * _WHITE).tolist()
 
+LUMINANCE: tuple[float, float, float] = tuple(_RGB_TO_RELATIVE_XYZ[1])  # type: ignore[assignment]
+"""Shares of linear red, green and blue in relative luminance Y."""
+
 _EPSILON = 216 / 24389  # (6/29)^3: below it, CIE replaces the cube root by its tangent
 _KAPPA = 24389 / 27  # (29/3)^3
 
@@ -82,12 +85,17 @@ def lab_to_rgb(lab: Array, axis: int = -1) -> Array:
     [1.0, 1.0, 1.0]
     """
     lightness, a, b = _channels(lab, axis)
+    return linear_to_srgb(lab_to_linear(lightness, a, b, axis))
+
+
+def lab_to_linear(lightness: Array, a: Array, b: Array, axis: int = -1) -> Array:
+    """Unclipped linear RGB, stacked on `axis`, of the three channels of CIE Lab."""
     f_y = (lightness + 16) / 116
     x, y, z = (_cie_f_inverse(f) for f in (f_y + a / 500, f_y, f_y - b / 200))
-    linear: Array = _namespace(lab).stack(
+    linear: Array = _namespace(lightness).stack(
         [row[0] * x + row[1] * y + row[2] * z for row in _RELATIVE_XYZ_TO_RGB], axis
     )
-    return linear_to_srgb(linear)
+    return linear
 
 
 def rgb_to_lightness(rgb: Array, axis: int = -1) -> Array:
@@ -96,8 +104,8 @@ def rgb_to_lightness(rgb: Array, axis: int = -1) -> Array:
     L comes from linear light. Grey bytes are not L: they are up to 3.4 off.
     """
     r, g, b = _channels(srgb_to_linear(rgb), axis)
-    row = _RGB_TO_RELATIVE_XYZ[1]
-    return luminance_to_lightness(row[0] * r + row[1] * g + row[2] * b)
+    red, green, blue = LUMINANCE
+    return luminance_to_lightness(red * r + green * g + blue * b)
 
 
 def luminance_to_lightness(luminance: Array) -> Array:

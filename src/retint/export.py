@@ -1,0 +1,210 @@
+"""A trained run to one ONNX file that colourises without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from retint import __version__
+from retint.errors import RetintError
+from retint.models import Generator, create_generator
+from retint.models.palette import ab_palette
+from retint.training.recipe import Recipe
+from retint.training.run import read_recipe, read_weights
+
+CONTRACT = 1
+"""Version of what `retint.model` expects of a model file: names and shapes of inputs and outputs."""
+
+_TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
+_OPSET = 18
+
+
+def export_run(
+    run: Path, out: Path | None = None, which: Literal["best", "last"] = "best"
+) -> Path:
+    """Write the generator of a run as an ONNX file and check that it computes the same.
+
+    Args:
+        run: a run folder.
+        out: file to write; `generator.onnx` in the run folder by default.
+        which: the best weights by validation score, or the last.
+
+    Raises:
+        RetintError: if `run` has no weights yet, or the exported file computes something else.
+    """
+    recipe = read_recipe(run)
+    weights = read_weights(run, "best" if which == "best" else "generator")
+    out = out or run / "generator.onnx"
+    export_generator(build_generator(recipe, weights), out, model_card(recipe))
+    return out
+
+
+def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
+    """The recipe's generator with these weights, on the CPU, in float32."""
+    options = dict(recipe.generator.options)
+    if recipe.generator.name == "encoder-unet":
+        options["pretrained"] = False  # all weights follow
+    generator = create_generator(recipe.generator.name, **options)
+    try:
+        generator.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise RetintError(f"the weights do not fit recipe '{recipe.name}': {reason}") from error
+    return generator
+
+
+def model_card(recipe: Recipe) -> dict[str, Any]:
+    """What a model file says of itself; see `retint info MODEL`."""
+    return {
+        "contract": CONTRACT,
+        "name": recipe.name,
+        "version": __version__,
+        "description": recipe.description,
+        "licence": "Apache-2.0",
+        "size": recipe.data.size,
+        "strength": 1.0,
+    }
+
+
+def export_generator(generator: Generator, out: Path, card: dict[str, Any]) -> None:
+    """Write a generator as ONNX, whole or not at all, after comparing it with PyTorch.
+
+    Inputs and outputs, all float32, H and W dynamic multiples of the stride: `lightness`
+    (N, 1, H, W) as `L/50 - 1`; where it takes them `hints` (N, 3, H, W), a/110, b/110 and mask;
+    `noise_0` and on, uniform in [0, 1), one for each dropout; `ab` (N, 2, H/k, W/k) as `ab/110`,
+    and where it has a palette its `palette` logits (N, Q, H/k, W/k).
+
+    Raises:
+        RetintError: if ONNX Runtime computes ab that differ by more than 1e-3 (of 110).
+    """
+    wrapped = _Exportable(generator).eval()
+    outputs = ["ab", "palette"] if generator.palette_size else ["ab"]
+    beside = out.with_name(out.name + ".partial")
+    try:
+        _write_onnx(wrapped, outputs, beside)
+        _add_card(beside, card | wrapped.facts())
+        _compare(wrapped, beside, generator.stride)
+        beside.replace(out)
+    except OSError as error:
+        raise RetintError(f"{out} cannot be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class _NoisyDropout(nn.Module):
+    """Dropout whose noise is an input instead of drawn inside."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.noise: Tensor | None = None
+        self.shape: tuple[int, ...] = ()
+
+    def forward(self, features: Tensor) -> Tensor:
+        self.shape = tuple(features.shape)
+        if self.noise is None:
+            return features
+        return features * (self.noise >= self.p) / (1 - self.p)
+
+
+class _Exportable(nn.Module):
+    """A generator with separate inputs for lightness, hints and noise."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator.eval()
+        self.dropouts: list[_NoisyDropout] = []
+        for module in list(generator.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.Dropout):
+                    self.dropouts.append(_NoisyDropout(child.p))
+                    setattr(module, name, self.dropouts[-1])
+        size = 2 * generator.stride
+        with torch.no_grad():
+            generator(torch.zeros(1, 4 if generator.takes_hints else 1, size, size))
+        self.noise_shapes = [(d.shape[1], size // d.shape[2]) for d in self.dropouts]
+
+    def forward(self, lightness: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        hints = others[: self.generator.takes_hints]
+        for dropout, uniform in zip(self.dropouts, others[len(hints) :], strict=True):
+            dropout.noise = uniform
+        inputs = torch.cat((lightness, *hints), dim=1)
+        if not self.generator.palette_size:
+            result: Tensor = self.generator(inputs)
+            return result
+        ab, palette = self.generator(inputs, with_palette=True)
+        return ab, palette
+
+    def example(self, height: int, width: int) -> dict[str, Tensor]:
+        """Random inputs by name, in the order of `forward`."""
+        inputs = {"lightness": torch.rand(2, 1, height, width) * 2 - 1}
+        if self.generator.takes_hints:
+            mask = (torch.rand(2, 1, height, width) < 0.01).float()
+            inputs["hints"] = torch.cat(((torch.rand(2, 2, height, width) - 0.5) * mask, mask), 1)
+        for number, (channels, factor) in enumerate(self.noise_shapes):
+            inputs[f"noise_{number}"] = torch.rand(2, channels, height // factor, width // factor)
+        return inputs
+
+    def facts(self) -> dict[str, Any]:
+        """The part of the card that follows from the network."""
+        facts: dict[str, Any] = {
+            "stride": self.generator.stride,
+            "out_stride": self.generator.out_stride,
+            "noise": [list(shape) for shape in self.noise_shapes],
+            "parameters": sum(p.numel() for p in self.generator.parameters()),
+        }
+        if self.generator.palette_size:
+            facts["palette"] = ab_palette().tolist()
+        return facts
+
+
+def _write_onnx(wrapped: _Exportable, outputs: list[str], path: Path) -> None:
+    inputs = wrapped.example(2 * wrapped.generator.stride, 3 * wrapped.generator.stride)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        # The TorchScript exporter: torch.export spends ten minutes on proving things about the
+        # dynamic sizes of an encoder U-Net, this one less than a second.
+        torch.onnx.export(
+            wrapped,
+            tuple(inputs.values()),
+            path,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes={name: {0: "N", 2: "H", 3: "W"} for name in (*inputs, *outputs)},
+            dynamo=False,
+            opset_version=_OPSET,
+        )
+
+
+def _add_card(path: Path, card: dict[str, Any]) -> None:
+    model = onnx.load(path)
+    for node in model.graph.node:  # where the exporter found each node; paths of this machine
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.helper.set_model_props(model, {"retint": json.dumps(card)})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _compare(wrapped: _Exportable, path: Path, stride: int) -> None:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    inputs = wrapped.example(3 * stride, stride)  # another size than the export's
+    with torch.no_grad():
+        result = wrapped(*inputs.values())
+    expected = (result if isinstance(result, Tensor) else result[0]).numpy()
+    feed = {name: tensor.numpy() for name, tensor in inputs.items()}
+    (found,) = session.run(["ab"], feed)
+    difference = float(np.abs(found - expected).max())
+    if not difference <= _TOLERANCE:
+        raise RetintError(
+            f"the exported model differs from the trained one by {difference:.2g} in ab/110: "
+            "report this with your versions of torch, onnx and onnxruntime"
+        )
