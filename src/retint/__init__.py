@@ -1,8 +1,27 @@
 """Turn black-and-white photographs into colour.
 
->>> import retint
->>> retint.__version__.count(".")
-2
+Use: photo -> Lab -> L -> generator -> ab -> merge at full resolution -> photo.
+Learn: photos -> Lab batches -> generator and discriminator -> run folder -> ONNX.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retint.colorizer import Colorizer, colorize
+    from retint.errors import RetintError
+
 __version__ = "0.1.0"
+__all__ = ["Colorizer", "RetintError", "__version__", "colorize"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import retint` costs nothing."""
+    if name in ("Colorizer", "colorize"):
+        from retint import colorizer
+
+        return getattr(colorizer, name)
+    if name == "RetintError":
+        from retint.errors import RetintError
+
+        return RetintError
+    raise AttributeError(f"module 'retint' has no attribute '{name}'")

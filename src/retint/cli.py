@@ -1,17 +1,15 @@
-"""The command line: reads arguments, calls the package, prints. No logic of its own.
-
-NumPy, OpenCV, ONNX Runtime and PyTorch are imported inside the commands that need them, so that
-`retint --help` answers at once.
-"""
+"""The `retint` command: parses, calls, prints. Heavy imports stay inside the commands."""
 
 from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,38 +17,34 @@ from typer.core import TyperGroup
 from retint import __version__
 from retint.errors import RetintError
 
-if TYPE_CHECKING:
-    from retint.batch import Outcome
-
-_BAR_AFTER = 2.0  # seconds
+_BAR_AFTER = 2.0  # seconds; shorter work needs no bar
 
 
-class _PhotosByDefault(TyperGroup):
-    """`retint photo.jpg` means `retint colorize photo.jpg`."""
+class _Group(TyperGroup):
+    """Takes `retint photo.jpg` for `retint colorize photo.jpg`, and prints errors in one line."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         first = args[0]
-        # A misspelled command should stay a misspelled command, hence the second condition.
         if first not in self.commands and (Path(first).suffix or Path(first).exists()):
             args = ["colorize", *args]
         return super().resolve_command(ctx, args)
 
-
-app = typer.Typer(
-    name="retint",
-    cls=_PhotosByDefault,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RetintError as error:
+            typer.echo(f"retint: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(130) from error
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"retint {__version__}")
-        raise typer.Exit
+app = typer.Typer(cls=_Group, add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
 
 
 def _log_details(wanted: bool) -> None:
@@ -59,71 +53,91 @@ def _log_details(wanted: bool) -> None:
         logging.getLogger("retint").setLevel(logging.DEBUG)
 
 
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=_log_details, help="Say more on the way.")
-]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done in detail.")]
 
 
-@app.callback()
-def _retint(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Say which version this is."
-        ),
-    ] = False,
-    _verbose: Verbose = False,
+@app.callback(invoke_without_command=True)
+def retint(
+    ctx: typer.Context,
+    verbose: _Verbose = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Turn black-and-white photographs into colour.
 
-    'retint photo.jpg' writes photo-color.jpg beside it.
+    `retint photo.jpg` is short for `retint colorize photo.jpg` and writes photo-color.jpg.
     """
+    _log_details(verbose)
+    if version:
+        typer.echo(f"retint {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
 
 
 @app.command()
 def colorize(
-    paths: Annotated[list[Path], typer.Argument(help="Photographs and folders of photographs.")],
-    output: Annotated[
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Photographs, and folders of them.")
+    ],
+    out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to write to; for one photograph, a file too."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="Folder to write into; or, for one photograph, the file to write. "
+            "By default results lie beside the photographs.",
+        ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="A name from 'retint models', or an .onnx file.")
+        str, typer.Option(metavar="NAME|FILE", help="A name of `retint models`, or an ONNX file.")
     ] = "default",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another colouring.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Choose one of the colourings; the same seed, the same colours."),
+    ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Colourings of each photograph, by seed, seed + 1, ...")
+        int, typer.Option(min=1, help="Different colourings of each: photo-color-1.jpg, ...-2.jpg.")
     ] = 1,
     strength: Annotated[
-        float, typer.Option(min=0.0, help="Colourfulness: 0 is grey, 1 as predicted.")
+        float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
     ] = 1.0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that exist.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     provider: Annotated[
-        str | None, typer.Option(help="What ONNX Runtime computes on: cpu, cuda, coreml, ...")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="ONNX Runtime provider to compute with, such as CUDAExecutionProvider.",
+        ),
     ] = None,
-    _verbose: Verbose = False,
+    verbose: _Verbose = False,
 ) -> None:
-    """Colour photographs: photo.jpg becomes photo-color.jpg, beside it or in the output folder."""
-    from retint import batch
-    from retint.colorizer import Colorizer
+    """Colourise photographs: photo.jpg becomes photo-color.jpg; the originals stay as they are."""
+    _log_details(verbose)
+    from retint.batch import colorize_jobs, plan_jobs
 
-    plan = batch.plan(paths, output, samples=samples, overwrite=overwrite)
+    plan = plan_jobs(paths, out, samples=samples, overwrite=overwrite)
     for problem in plan.problems:
-        _complain(problem)
-    coloured, failed = 0, len(plan.problems)
+        typer.echo(f"retint: {problem}", err=True)
+    colored, failed = 0, len(plan.problems)
     if plan.jobs:
-        colorizer = Colorizer(model, providers=[provider] if provider else None)
-        outcomes = batch.run(plan.jobs, colorizer, seed=seed, strength=strength)
-        for outcome in _with_progress(outcomes, len(plan.jobs)):
-            if outcome.problem:
-                _complain(outcome.problem)
-                failed += 1
-            else:
-                coloured += 1
-    if coloured + failed + plan.skipped > 1:
-        typer.echo(f"{coloured} coloured, {failed} failed, {plan.skipped} skipped")
+        from retint.colorizer import Colorizer
+
+        colorizer = Colorizer(model, [provider] if provider else None)
+        with _progress("colouring", len(plan.jobs)) as advance:
+            for outcome in colorize_jobs(
+                plan.jobs, colorizer, seed=seed, strength=strength, overwrite=overwrite
+            ):
+                for written in outcome.written:
+                    typer.echo(f"{outcome.source} -> {written}")
+                if outcome.error:
+                    typer.echo(f"retint: {outcome.error}", err=True)
+                    failed += 1
+                else:
+                    colored += 1
+                advance()
+    if colored + failed + plan.skipped > 1:
+        typer.echo(f"{colored} coloured, {failed} failed, {plan.skipped} skipped", err=True)
     if failed:
         raise typer.Exit(1)
 
@@ -131,62 +145,127 @@ def colorize(
 @app.command()
 def models() -> None:
     """List the models that come with retint."""
+    from rich.console import Console
+    from rich.table import Table
+
     from retint.model import list_models, open_model
 
+    table = Table("name", "version", "size", "description")
     for name in list_models():
-        model = open_model(name)
-        megabytes = model.path.stat().st_size / 1e6
-        typer.echo(f"{name}  {model.card.version}  {megabytes:.1f} MB  {model.card.description}")
+        card = open_model(name).card
+        table.add_row(name, *(str(card.get(key, "")) for key in ("version", "size", "description")))
+    Console().print(table)
 
 
 @app.command()
 def info(
-    target: Annotated[str, typer.Argument(help="A photograph, an .onnx file or a model's name.")],
+    target: Annotated[str, typer.Argument(metavar="FILE|MODEL", help="A photograph or a model.")],
 ) -> None:
-    """Describe a photograph or a model."""
-    from retint.model import describe_model, is_model
+    """Say what is in a photograph, or what a model says of itself."""
+    from retint.model import list_models, open_model
     from retint.photo import describe_photo
 
-    fields = describe_model(target) if is_model(target) else describe_photo(Path(target))
-    width = max(map(len, fields))
-    for name, value in fields.items():
-        typer.echo(f"{name:<{width}}  {value}")
+    is_model = target in list_models() or target.lower().endswith(".onnx")
+    facts = open_model(target).card if is_model else describe_photo(Path(target))
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        typer.echo(f"{key:{width}}  {value}")
 
 
-def _complain(problem: str) -> None:
-    typer.echo(f"retint: {problem}", err=True)
+@app.command()
+def train(
+    photos: Annotated[
+        Path, typer.Argument(help="A folder of colour photographs, or a tar archive of them.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="The run folder to make.")
+    ],
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A recipe that ships, or a YAML file.")
+    ] = "default",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a part of the recipe."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")
+    ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights (.safetensors) to start from."),
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Train a model on colour photographs."""
+    _log_details(verbose)
+    with _needs_extra("train"):
+        from retint.training.loop import train as train_run
+        from retint.training.recipe import load_recipe
+
+    train_run(photos, load_recipe(recipe, changes or ()), out, resume=resume, init=init)
 
 
-def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """Say what each job wrote; on a terminal, show a bar once the work has lasted a while."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    started = time.monotonic()
-    with Progress(*columns, console=console, transient=True, disable=True) as bar:
-        task = bar.add_task("", total=total)
-        for outcome in outcomes:
-            for written in outcome.written:
-                typer.echo(f"{outcome.source} -> {written}")
-            yield outcome
-            bar.advance(task)
-            if bar.disable and console.is_terminal and time.monotonic() - started > _BAR_AFTER:
-                bar.disable = False
-                bar.start()
+class _Which(StrEnum):
+    best = "best"
+    last = "last"
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line; exits with 0, 1 (something failed) or 2 (wrong usage)."""
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `retint train`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="By default generator.onnx in RUN."),
+    ] = None,
+    which: Annotated[
+        _Which, typer.Option(help="The best weights by validation, or the last.")
+    ] = _Which.best,
+) -> None:
+    """Write a trained run as one ONNX file, for `retint colorize --model FILE`."""
+    with _needs_extra("export"):
+        from retint.export import export_run
+
+    typer.echo(export_run(run, out, which.value))
+
+
+@contextmanager
+def _needs_extra(command: str) -> Iterator[None]:
+    """Tell who lacks PyTorch and the like how to get them."""
     try:
-        app(args=argv, prog_name="retint")
-    except RetintError as error:
-        _complain(str(error))
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("retint"):
+            raise  # a module of ours: no installation mends that
+        raise RetintError(
+            f"retint {command} needs the training extra: pip install 'retint[train]'"
+        ) from error
 
 
-if __name__ == "__main__":
-    main()
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal once the work takes long; elsewhere the lines printed are enough."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Remaining(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # a pipe gets its lines as they are
+    )
+    task = bars.add_task(title, total=total)
+    timer = threading.Timer(_BAR_AFTER, bars.start)
+    timer.start()
+    try:
+        yield lambda: bars.advance(task)
+    finally:
+        timer.cancel()
+        timer.join()
+        bars.stop()
