@@ -121,11 +121,11 @@ def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Ru
     discriminator = PatchGAN(width=recipe.discriminator_width)
     for network in (generator, discriminator):
         initialize(network)
-        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(device).to(memory_format=torch.channels_last)
     networks = [torch.compile(n) if recipe.compile else n for n in (generator, discriminator)]
-    prepared = accelerator.prepare(*networks)
+    networks = accelerator.prepare(*networks)
     palette = torch.ones(generator.palette_size or 1, device=device)
-    step = Step(recipe, recipe.stages[-1], *prepared, None, accelerator, palette)
+    step = Step(recipe, recipe.stages[-1], networks[0], networks[1], None, accelerator, palette)
 
     def learn(indices: Tensor) -> Tensor:
         return step(windows.batch(indices, train=True))
@@ -163,7 +163,8 @@ def flops_per_image(recipe: Recipe) -> float:
         d_forward = counter.get_total_flops() / 2 - g_forward
     # A backward pass costs two forward ones. D: two pictures forward and backward, then one
     # forward and, for the gradient of its input alone, one more.
-    return 3 * g_forward + (2 * 3 + 2) * d_forward
+    flops: float = 3 * g_forward + (2 * 3 + 2) * d_forward
+    return flops
 
 
 def matrix_rate(device: torch.device) -> float:

@@ -62,7 +62,7 @@ class Colorizer:
             target = output_path(Path(image))
             photo = self.colorize_photo(read_photo(Path(image)), seed=seed, strength=strength)
             write_photo(photo, target, overwrite=overwrite)
-            return type(image)(target)
+            return str(target) if isinstance(image, str) else target
         if isinstance(image, bytes):
             photo = read_photo(image)
             return encode_photo(self.colorize_photo(photo, seed=seed, strength=strength))

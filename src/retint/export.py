@@ -21,21 +21,20 @@ from retint.training.recipe import Recipe
 from retint.training.run import read_recipe, read_weights
 
 CONTRACT = 1
-"""Version of what `retint.model` expects of a model file: names and shapes of inputs and outputs."""
+"""Version of the names and shapes of inputs and outputs that `retint.model` expects."""
 
 _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
 _OPSET = 18
 
 
-def export_run(
-    run: Path, out: Path | None = None, which: Literal["best", "last"] = "best"
-) -> Path:
+def export_run(run: Path, out: Path | None = None, which: Literal["best", "last"] = "best") -> Path:
     """Write the generator of a run as an ONNX file and check that it computes the same.
 
     Args:
         run: a run folder.
         out: file to write; `generator.onnx` in the run folder by default.
         which: the best weights by validation score, or the last.
+        strength: gain on ab that belongs to the model: L1 alone learns pale colours.
 
     Raises:
         RetintError: if `run` has no weights yet, or the exported file computes something else.
@@ -43,7 +42,7 @@ def export_run(
     recipe = read_recipe(run)
     weights = read_weights(run, "best" if which == "best" else "generator")
     out = out or run / "generator.onnx"
-    export_generator(build_generator(recipe, weights), out, model_card(recipe))
+    export_generator(build_generator(recipe, weights), out, model_card(recipe, strength))
     return out
 
 
@@ -61,7 +60,7 @@ def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
     return generator
 
 
-def model_card(recipe: Recipe) -> dict[str, Any]:
+def model_card(recipe: Recipe, strength: float) -> dict[str, Any]:
     """What a model file says of itself; see `retint info MODEL`."""
     return {
         "contract": CONTRACT,
@@ -70,7 +69,7 @@ def model_card(recipe: Recipe) -> dict[str, Any]:
         "description": recipe.description,
         "licence": "Apache-2.0",
         "size": recipe.data.size,
-        "strength": 1.0,
+        "strength": strength,
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from retint import lab
 
-Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Float = NDArray[Any]  # float32
+Pixels = NDArray[Any]  # uint8 or uint16
 
 STRIP_ROWS = 128
 _RADIUS = 4  # of the windows, pixels of the network's input
@@ -156,13 +157,13 @@ def _byte_table() -> NDArray[np.uint8]:
 
 
 @cache
-def _linear_table(dtype: np.dtype[np.uint8] | np.dtype[np.uint16]) -> Float:
+def _linear_table(dtype: np.dtype[Any]) -> Float:
     most = np.iinfo(dtype).max
     return lab.srgb_to_linear(np.arange(most + 1) / most).astype(np.float32)
 
 
 @cache
-def _lightness_table(dtype: np.dtype[np.uint8] | np.dtype[np.uint16]) -> Float:
+def _lightness_table(dtype: np.dtype[Any]) -> Float:
     most = np.iinfo(dtype).max
     return lab.luminance_to_lightness(lab.srgb_to_linear(np.arange(most + 1) / most)).astype(
         np.float32

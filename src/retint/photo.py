@@ -18,7 +18,8 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from retint.errors import RetintError
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels = NDArray[Any]
+"""uint8 or uint16."""
 
 SUFFIXES = {
     ".jpg": "JPEG",
@@ -218,14 +219,14 @@ def _to_photo(image: Image.Image, data: bytes) -> Photo:
 def _is_deep(image: Image.Image, data: bytes) -> bool:
     """Whether Pillow shows 8 bits of a file that has 16."""
     if image.format == "PNG":
-        return data[24] == 16  # the bit depth in IHDR, the first chunk of any PNG
+        return bool(data[24] == 16)  # the bit depth in IHDR, the first chunk of any PNG
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
         return max(bits if isinstance(bits, tuple) else (bits,)) == 16
     return False
 
 
-def _decode_16_bit(data: bytes) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
+def _decode_16_bit(data: bytes) -> tuple[Pixels, Pixels | None]:
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16:
         raise ValueError("neither 8 nor 16 bits a channel")
@@ -245,7 +246,7 @@ def _encode_16_bit(photo: Photo, suffix: str) -> bytes:
     return encoded.tobytes()
 
 
-def _upright(pixels: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
     """Apply an EXIF orientation, 2 to 8."""
     if orientation >= 5:
         pixels = np.swapaxes(pixels, 0, 1)

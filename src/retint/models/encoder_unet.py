@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import timm
 import torch
@@ -50,7 +50,7 @@ class EncoderUNet(Generator):
         self.takes_hints = takes_hints
         self.palette_size = len(ab_palette()) if palette else 0
         self.out_stride = 32 >> len(decoder_channels)
-        self.encoder = _encoder(
+        self.encoder: Any = _encoder(
             backbone, 4 if takes_hints else 1, pretrained, Path(weights) if weights else None
         )
         # Deepest first; the last doubling has no feature map of its size beside it.
@@ -74,6 +74,7 @@ class EncoderUNet(Generator):
         return ab, self.palette_head(features)
 
     def _decode(self, inputs: Tensor) -> Tensor:
+        features: Tensor
         *skips, features = self.encoder(inputs)
         for block in self.decoder:
             features = block(features, skips.pop() if skips else None)
@@ -111,15 +112,15 @@ def _convolution(in_channels: int, out_channels: int) -> list[nn.Module]:
     ]
 
 
-def _encoder(backbone: str, in_channels: int, pretrained: bool, file: Path | None) -> nn.Module:
+def _encoder(backbone: str, in_channels: int, pretrained: bool, file: Path | None) -> Any:
     state = pretrained_weights(backbone, file) if pretrained else None
-    encoder: nn.Module = timm.create_model(backbone, features_only=True, in_chans=in_channels)
+    encoder: Any = timm.create_model(backbone, features_only=True, in_chans=in_channels)
     if encoder.feature_info.reduction() != [2, 4, 8, 16, 32]:
         raise TypeError(f"'{backbone}' has no feature maps at strides 2, 4, 8, 16 and 32")
     if state is not None:
         # The stem is the first parameter of every backbone that timm can cut into feature maps.
         stem = next(name for name, _ in encoder.named_parameters())
-        std = timm.get_pretrained_cfg(backbone).std
+        std = encoder.default_cfg["std"]
         state[stem] = _stem_for_lightness(state[stem], in_channels, std)
         missing = encoder.load_state_dict(state, strict=False).missing_keys
         if any(not name.endswith("num_batches_tracked") for name in missing):

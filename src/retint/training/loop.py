@@ -182,7 +182,9 @@ class _Trainer:
         """Validate and show the generator; every process does, so that none waits."""
         self.figures = validate(self.judged, self.windows, self.validation)
         rate = self.steps_per_epoch * self.recipe.data.batch_size / seconds
-        self._log("validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate})
+        self._log(
+            "validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate}
+        )
         self._grid(f"epoch-{self.epoch:03d}")
         self.progress.say(
             f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}, GAN "
@@ -219,7 +221,7 @@ class _Trainer:
             initialize(self.bare, network.init)
         if init is not None:
             _load_initial(self.bare, init)
-        self.bare.to(self.device, memory_format=torch.channels_last)
+        self.bare.to(self.device).to(memory_format=torch.channels_last)
         self.ema = (
             copy.deepcopy(self.bare).requires_grad_(False).eval() if self.recipe.ema else None
         )
@@ -235,7 +237,7 @@ class _Trainer:
         torch.manual_seed(self.recipe.seed + number)
         discriminator = PatchGAN(width=self.recipe.discriminator_width)
         initialize(discriminator)
-        discriminator.to(self.device, memory_format=torch.channels_last)
+        discriminator.to(self.device).to(memory_format=torch.channels_last)
         step = Step(
             self.recipe,
             self.recipe.stages[number],
@@ -250,7 +252,7 @@ class _Trainer:
             step.load_state_dict(self.saved["optimizers"])
         return step, discriminator
 
-    def _compiled(self, network: torch.nn.Module) -> torch.nn.Module:
+    def _compiled(self, network: torch.nn.Module) -> Any:
         return torch.compile(network) if self.recipe.compile else network
 
     def _palette_weights(self) -> Tensor:

@@ -173,7 +173,8 @@ class Step:
     def _average(self) -> None:
         if self._ema is None:
             return
-        averaged, current = list(self._ema.parameters()), list(self._bare_generator.parameters())
+        averaged: list[Tensor] = list(self._ema.parameters())
+        current: list[Tensor] = list(self._bare_generator.parameters())
         torch._foreach_lerp_(averaged, current, 1 - self._ema_decay)
         for mean, value in zip(self._ema.buffers(), self._bare_generator.buffers(), strict=True):
             mean.copy_(value)

@@ -72,4 +72,7 @@ def _colorfulness(rgb: Tensor) -> Tensor:
     """M3 of Hasler and Suesstrunk 2003, of sRGB (N, 3, H, W) in [0, 1], scaled to bytes."""
     red, green, blue = (255 * rgb).flatten(2).unbind(dim=1)
     opponents = torch.stack((red - green, (red + green) / 2 - blue), dim=1)
-    return opponents.std(dim=2).norm(dim=1) + 0.3 * opponents.mean(dim=2).norm(dim=1)
+    colorfulness: Tensor = opponents.std(dim=2).norm(dim=1) + 0.3 * opponents.mean(dim=2).norm(
+        dim=1
+    )
+    return colorfulness
