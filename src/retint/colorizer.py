@@ -62,7 +62,8 @@ class Colorizer:
             target = output_path(Path(image))
             photo = self.colorize_photo(read_photo(Path(image)), seed=seed, strength=strength)
             write_photo(photo, target, overwrite=overwrite)
-            return str(target) if isinstance(image, str) else target
+            written: Any = str(target) if isinstance(image, str) else target
+            return written  # type: ignore[no-any-return]
         if isinstance(image, bytes):
             photo = read_photo(image)
             return encode_photo(self.colorize_photo(photo, seed=seed, strength=strength))

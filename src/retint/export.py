@@ -27,7 +27,12 @@ _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runti
 _OPSET = 18
 
 
-def export_run(run: Path, out: Path | None = None, which: Literal["best", "last"] = "best") -> Path:
+def export_run(
+    run: Path,
+    out: Path | None = None,
+    which: Literal["best", "last"] = "best",
+    strength: float = 1.0,
+) -> Path:
     """Write the generator of a run as an ONNX file and check that it computes the same.
 
     Args:

@@ -149,7 +149,7 @@ def _cie_f_inverse(f: Array) -> Array:
 def _channels(array: Array, axis: int) -> tuple[Array, Array, Array]:
     if array.shape[axis] != 3:
         raise ValueError(f"expected 3 channels on axis {axis}, got shape {tuple(array.shape)}")
-    before: tuple[slice, ...] = (slice(None),) * (axis % array.ndim)
+    before: Any = (slice(None),) * (axis % array.ndim)
     return array[(*before, 0)], array[(*before, 1)], array[(*before, 2)]
 
 

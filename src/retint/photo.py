@@ -222,7 +222,7 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
         return bool(data[24] == 16)  # the bit depth in IHDR, the first chunk of any PNG
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
-        return max(bits if isinstance(bits, tuple) else (bits,)) == 16
+        return bool(max(bits if isinstance(bits, tuple) else (bits,)) == 16)
     return False
 
 

@@ -1,0 +1,142 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+def retint(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from retint.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def fails_in_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("retint: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "in" / "cat.jpg"
+    path.parent.mkdir()
+    shutil.copy(SAMPLES / "cat.jpg", path)
+    return path
+
+
+def test_a_photograph_by_its_name_alone(photo):
+    done = retint(photo)
+    assert done.returncode == 0, done.stderr
+    with Image.open(photo.with_name("cat-color.jpg")) as result, Image.open(photo) as source:
+        assert result.size == source.size
+        assert result.mode == "RGB"
+
+
+def test_a_folder_is_mirrored_and_a_bad_file_stops_nothing(photo, tmp_path):
+    sub = photo.parent / "sub"
+    sub.mkdir()
+    shutil.copy(photo, sub / "dog.jpg")
+    (sub / "text.jpg").write_text("no picture")
+    done = retint("colorize", photo.parent, "-o", tmp_path / "out")
+    fails_in_one_line(done, "text.jpg")
+    assert "2 coloured, 1 failed" in done.stderr
+    found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.jpg")}
+    assert found == {"cat-color.jpg", "sub/dog-color.jpg"}
+
+
+def test_outputs_are_not_coloured_again(photo):
+    assert retint("colorize", photo.parent).returncode == 0
+    done = retint("colorize", photo.parent, "--overwrite")
+    assert "1 coloured, 0 failed, 1 skipped" in done.stderr
+    assert len(list(photo.parent.iterdir())) == 2
+
+
+def test_samples_differ(photo):
+    assert retint("colorize", photo, "--samples", 2).returncode == 0
+    one, two = (np.asarray(Image.open(photo.with_name(f"cat-color-{n}.jpg"))) for n in (1, 2))
+    assert (one != two).any()
+
+
+def test_a_text_file_named_jpg(tmp_path):
+    (tmp_path / "a.jpg").write_text("no picture")
+    fails_in_one_line(retint("colorize", tmp_path / "a.jpg"), "a.jpg", "not a picture")
+
+
+def test_a_truncated_jpeg(photo):
+    photo.write_bytes(photo.read_bytes()[:5000])
+    fails_in_one_line(retint("colorize", photo), "cat.jpg", "damaged")
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    fails_in_one_line(retint("colorize", tmp_path / "a.jpg"), "a.jpg", "empty")
+
+
+def test_a_missing_file(tmp_path):
+    fails_in_one_line(retint("colorize", tmp_path / "a.jpg"), "a.jpg", "does not exist")
+
+
+def test_a_folder_without_pictures(tmp_path):
+    fails_in_one_line(retint("colorize", tmp_path), "no pictures")
+
+
+def test_an_output_that_cannot_be_written(photo, tmp_path):
+    (tmp_path / "file").touch()
+    fails_in_one_line(retint("colorize", photo, "-o", tmp_path / "file" / "out"), "cannot be")
+
+
+def test_an_unknown_model(photo):
+    fails_in_one_line(retint("colorize", photo, "--model", "nobody"), "nobody", "default")
+
+
+def test_a_damaged_model(photo, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"x" * 100)
+    fails_in_one_line(retint("colorize", photo, "--model", tmp_path / "m.onnx"), "m.onnx")
+
+
+def test_an_output_that_exists(photo):
+    assert retint("colorize", photo).returncode == 0
+    before = photo.with_name("cat-color.jpg").read_bytes()
+    fails_in_one_line(retint("colorize", photo), "exists", "--overwrite")
+    assert photo.with_name("cat-color.jpg").read_bytes() == before
+
+
+def test_two_inputs_of_one_output(photo, tmp_path):
+    other = tmp_path / "other" / "cat.jpg"
+    other.parent.mkdir()
+    shutil.copy(photo, other)
+    done = retint("colorize", photo, other, "-o", tmp_path / "out")
+    fails_in_one_line(done, "would both be written")
+
+
+def test_wrong_usage_exits_with_2():
+    assert retint("colorize").returncode == 2
+
+
+def test_info_and_models(photo):
+    assert (
+        "258" in retint("info", SAMPLES / "cat.jpg").stdout
+        or "300" in retint("info", SAMPLES / "cat.jpg").stdout
+    )
+    assert "default" in retint("models").stdout
+    assert "Apache-2.0" in retint("info", "default").stdout
+
+
+def test_help_is_there_without_heavy_imports():
+    code = (
+        "import sys; sys.argv = ['retint', '--help']\n"
+        "from retint.cli import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('torch', 'numpy', 'cv2', 'onnxruntime') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip().endswith("[]")
+    assert "colorize" in done.stdout

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import retint
+from retint.merge import lightness_of
+
+
+@pytest.fixture(scope="module")
+def grey(colour_photo):
+    return np.asarray(Image.fromarray(colour_photo).convert("L"))
+
+
+def test_a_photograph_gets_colours_and_keeps_its_lightness(grey):
+    result = retint.colorize(grey)
+    assert result.shape == (*grey.shape, 3)
+    assert np.abs(lightness_of(result) - lightness_of(grey)).max() < 0.25
+    assert np.ptp(result.astype(int), axis=2).mean() > 5
+
+
+def test_skin_is_redder_than_blue(grey):
+    face = retint.colorize(grey)[80:160, 190:260].astype(int)
+    assert (face[:, :, 0] - face[:, :, 2]).mean() > 10
+
+
+def test_what_goes_in_comes_out(grey, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(grey).save(path)
+    assert retint.colorize(path) == tmp_path / "photo-color.png"
+    assert retint.colorize(str(path), overwrite=True) == str(tmp_path / "photo-color.png")
+    assert isinstance(retint.colorize(Image.fromarray(grey)), Image.Image)
+    assert retint.colorize(path.read_bytes())[:4] == path.read_bytes()[:4]
+    assert retint.colorize(grey.astype(np.uint16) * 257).dtype == np.uint16
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (3, 1000), (777, 31), (2, 2)])
+def test_any_size_keeps_its_size(shape):
+    ramp = np.linspace(0, 255, shape[0] * shape[1]).astype(np.uint8).reshape(shape)
+    assert retint.colorize(ramp).shape == (*shape, 3)
+
+
+def test_seeds_give_repeatable_and_different_colourings(grey):
+    small = grey[::2, ::2]
+    first, again, other = (retint.colorize(small, seed=seed) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_strength_zero_is_grey(grey):
+    assert (np.ptp(retint.colorize(grey, strength=0), axis=2) == 0).all()
+
+
+def test_other_types_are_refused():
+    with pytest.raises(TypeError, match="uint8 or uint16"):
+        retint.colorize(np.zeros((4, 4)))
+
+
+def test_importing_retint_loads_nothing_heavy():
+    code = "import retint, sys; print([m for m in ('torch', 'numpy', 'cv2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_colouring_loads_no_torch(tmp_path):
+    code = (
+        "import numpy, retint, sys; retint.colorize(numpy.zeros((8, 8), 'uint8'));"
+        "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import torch
+
+from retint.errors import RetintError
+from retint.models import EncoderUNet, PatchGAN, UNet, create_generator, initialize
+from retint.models.pretrained import pretrained_weights
+
+SMALL = {
+    "unet": {"width": 8, "depth": 5},
+    "encoder-unet": {"backbone": "resnet18", "pretrained": False},
+}
+
+
+def parameters(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_the_reports_generator():
+    generator = UNet()
+    assert parameters(generator) == 54_409_858
+    assert generator(torch.zeros(2, 1, 256, 256)).shape == (2, 2, 256, 256)
+    assert sum(isinstance(m, torch.nn.Dropout) for m in generator.modules()) == 3
+
+
+def test_the_reports_discriminator():
+    discriminator = PatchGAN().eval()
+    assert parameters(discriminator) == 2_765_633
+    picture = torch.zeros(1, 3, 256, 256, requires_grad=True)
+    patch_logits = discriminator(picture)
+    assert patch_logits.shape == (1, 1, 30, 30)
+    patch_logits[0, 0, 15, 15].backward()
+    seen = np.argwhere(picture.grad[0, 0].numpy() != 0)
+    assert tuple(seen.max(axis=0) - seen.min(axis=0) + 1) == (70, 70)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_generator_learns(name):
+    generator = create_generator(name, **SMALL[name])
+    inputs = torch.rand(2, 4 if generator.takes_hints else 1, 64, 96) * 2 - 1
+    ab = generator(inputs)
+    step = generator.out_stride
+    assert ab.shape == (2, 2, 64 // step, 96 // step)
+    assert ab.abs().max() <= 1
+    ab.square().mean().backward()
+    assert all(p.grad is not None for p in generator.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(("scheme", "std"), [("normal", 0.02), ("xavier", None), ("kaiming", None)])
+def test_initialisation(scheme, std):
+    torch.manual_seed(0)
+    generator = UNet(width=16, depth=5)
+    initialize(generator, scheme)
+    weight = generator.down[3][1].weight
+    assert abs(weight.mean()) < 0.01
+    assert std is None or weight.std() == pytest.approx(std, rel=0.05)
+    assert (generator.head[1].bias == 0).all()
+
+
+def test_dropout_is_noise_at_use_too():
+    generator = UNet(width=8, depth=6).noisy_eval()
+    inputs = torch.rand(1, 1, 64, 64)
+    assert (generator(inputs) != generator(inputs)).any()
+
+
+def test_packaged_weights_know_what_they_see():
+    state = pretrained_weights("tf_efficientnet_lite0")
+    grey = EncoderUNet("tf_efficientnet_lite0", decoder_channels=(8, 8, 8))
+    expected = state["conv_stem.weight"].sum(dim=1)
+    assert torch.allclose(grey.encoder.conv_stem.weight[:, 0], expected, atol=1e-5)
+
+
+def test_weights_from_a_local_file(tmp_path):
+    import timm
+
+    torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "resnet18.pth")
+    generator = EncoderUNet("resnet18", weights=str(tmp_path / "resnet18.pth"))
+    assert parameters(generator) == pytest.approx(14_340_000, rel=0.01)
+
+
+@pytest.mark.parametrize("content", [None, b"damaged"])
+def test_weights_that_are_missing_are_never_random_ones(tmp_path, content):
+    path = tmp_path / "resnet18.pth"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(RetintError, match=r"resnet18\.pth"):
+        EncoderUNet("resnet18", weights=str(path))
+
+
+def test_unknown_names_say_what_there_is():
+    with pytest.raises(RetintError, match="encoder-unet, unet"):
+        create_generator("transformer")

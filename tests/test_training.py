@@ -1,0 +1,156 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from retint.errors import RetintError
+from retint.training.data import find_pictures, load_photographs, split
+from retint.training.loop import train
+from retint.training.losses import discriminator_loss, generator_gan_loss
+from retint.training.recipe import list_recipes, load_recipe
+
+TINY = (
+    "data.size=64",
+    "data.batch_size=4",
+    "generator.options.width=8",
+    "generator.options.depth=5",
+    "precision=no",
+)
+TRAIN = """
+import sys
+from pathlib import Path
+from retint.training.loop import train
+from retint.training.recipe import load_recipe
+photos, out, cache, *changes = sys.argv[1:]
+train(Path(photos), load_recipe("unet-gan", changes), Path(out), resume=True, cache=Path(cache))
+"""
+
+
+def test_recipes_of_the_report():
+    unet, resnet = load_recipe("unet-gan"), load_recipe("resnet18-gan")
+    assert [stage.epochs for stage in unet.stages] == [45]
+    assert [(s.epochs, s.gan > 0) for s in resnet.stages] == [(20, False), (20, True)]
+    for stage in (unet.stages[0], resnet.stages[1]):
+        assert (stage.l1, stage.lr_g, stage.betas) == (100, 2e-4, (0.5, 0.999))
+    assert unet.data.batch_size == 16
+    assert set(list_recipes()) >= {"default", "resnet18-gan", "unet-gan"}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("nobody", (), "unet-gan"),
+        ("unet-gan", ("data.colour=1",), "data.colour"),
+        ("unet-gan", ("stages.7.epochs=1",), "stages.7.epochs"),
+        ("unet-gan", ("data.size",), "key=value"),
+    ],
+)
+def test_bad_recipes_are_named(name, changes, words):
+    with pytest.raises(RetintError, match=words):
+        load_recipe(name, changes)
+
+
+def test_bad_pictures_are_left_out(photographs, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in list(photographs.iterdir())[:3]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "text.jpg").write_text("no picture")
+    from PIL import Image
+
+    Image.new("RGB", (100, 100), (90, 90, 90)).save(folder / "grey.png")
+    recipe = load_recipe("unet-gan", TINY)
+    found = load_photographs(find_pictures(folder), recipe.data, cache=tmp_path)
+    assert len(found.names) == 3
+    assert {line.split(":")[0].split("/")[1] for line in found.rejected} == {"text.jpg", "grey.png"}
+
+
+def test_split_is_80_20_and_disjoint():
+    training, validation = split(5000, load_recipe("unet-gan").data, seed=0)
+    assert (len(training), len(validation)) == (4000, 1000)
+    assert not set(training) & set(validation)
+
+
+def test_gan_losses_at_known_points():
+    zero = torch.zeros(1, 1, 30, 30)
+    assert discriminator_loss(zero, real=True, kind="vanilla") == pytest.approx(np.log(2))
+    assert discriminator_loss(zero, real=False, kind="lsgan") == 0
+    assert generator_gan_loss(zero, kind="lsgan") == 1
+    assert discriminator_loss(zero + 2, real=True, kind="hinge") == 0
+
+
+def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=3"))
+    train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+    run = tmp_path / "run"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss_g_l1"] for line in lines if line["kind"] == "train"]
+    assert losses[-1] < losses[0]
+    assert {p.stem for p in (run / "graphs").iterdir()} >= {"graph-1-d-and-g-gan", "graph-2-g"}
+    assert {p.stem for p in (run / "grids").iterdir()} >= {"iteration-000001", "epoch-003"}
+    assert any((run / "events").iterdir())
+
+    from retint import Colorizer
+    from retint.export import export_run
+
+    colorizer = Colorizer(export_run(run))
+    grey = np.linspace(0, 255, 90 * 70).astype(np.uint8).reshape(90, 70)
+    one, again, other = (colorizer(grey, seed=seed) for seed in (1, 1, 2))
+    assert one.shape == (90, 70, 3)
+    assert (one == again).all()
+    assert (one != other).any()
+
+
+def test_a_finished_run_is_not_overwritten(photographs, tmp_path):
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1"))
+    train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+    with pytest.raises(RetintError, match="--resume"):
+        train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(photographs, tmp_path):
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "stages.0.l1=1e38"))
+    with pytest.raises(RetintError, match="became"):
+        train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+
+
+def test_a_killed_run_resumes_to_the_same_weights(photographs, tmp_path):
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        changes = (*TINY, "stages.0.epochs=4")
+        command = [sys.executable, "-c", TRAIN, photographs, out, tmp_path / "cache", *changes]
+        return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+    whole = start(tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr
+    killed = start(tmp_path / "killed")
+    while not (tmp_path / "killed" / "checkpoint.pt").exists():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["epoch"] < 4
+    assert start(tmp_path / "killed").wait() == 0
+    first, second = (
+        load_file(tmp_path / run / "generator.safetensors") for run in ("whole", "killed")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_shipped_model_is_small_and_takes_any_size():
+    from retint.model import open_model
+
+    model = open_model("default")
+    assert model.predict(np.full((64, 96), 50, np.float32)).shape == (16, 24, 2)
+    path = Path(__file__).parent.parent / "src/retint/weights/default.onnx"
+    assert path.stat().st_size < 30e6
+    names = [node.name for node in onnxruntime.InferenceSession(path).get_inputs()]
+    assert names == ["lightness", "hints"]
