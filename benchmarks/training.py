@@ -114,7 +114,7 @@ def plain_loop(pictures: list[Picture], recipe: Recipe, device: torch.device, wo
 
 def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Run:
     """The last stage of a recipe as `retint train` runs it."""
-    accelerator = Accelerator(mixed_precision=recipe.precision)
+    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
     device = accelerator.device
     windows = Windows(load_photographs(pictures, recipe.data), recipe.data, device)
     generator = create_generator(recipe.generator.name, **recipe.generator.options)

@@ -23,7 +23,7 @@ TINY = (
     "data.batch_size=4",
     "generator.options.width=8",
     "generator.options.depth=5",
-    "precision=no",
+    "precision=fp32",
 )
 TRAIN = """
 import sys

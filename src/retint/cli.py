@@ -220,12 +220,15 @@ def export(
     which: Annotated[
         _Which, typer.Option(help="The best weights by validation, or the last.")
     ] = _Which.best,
+    strength: Annotated[
+        float, typer.Option(min=0.0, help="Gain on the colours that the model file carries.")
+    ] = 1.0,
 ) -> None:
     """Write a trained run as one ONNX file, for `retint colorize --model FILE`."""
     with _needs_extra("export"):
         from retint.export import export_run
 
-    typer.echo(export_run(run, out, which.value))
+    typer.echo(export_run(run, out, which.value, strength))
 
 
 @contextmanager

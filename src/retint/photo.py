@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ def write_photo(photo: Photo, path: Path, *, overwrite: bool = False) -> None:
     except OSError as error:
         raise RetintError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder itself may be what is wrong
+            beside.unlink(missing_ok=True)
 
 
 def encode_photo(photo: Photo, format_: str | None = None) -> bytes:
@@ -191,6 +192,8 @@ def _to_photo(image: Image.Image, data: bytes) -> Photo:
         raise RetintError(f"{format_ or 'this'} pictures are not supported: save it as PNG or TIFF")
     exif = image.getexif()
     orientation = exif.get(_ORIENTATION, 1)
+    deep = image.mode.startswith(("I", "F")) or _is_deep(image, data)
+    upright = image if deep else ImageOps.exif_transpose(image)  # before the tag is gone
     exif.pop(_ORIENTATION, None)
     dpi = image.info.get("dpi")
     facts: dict[str, Any] = {
@@ -199,13 +202,13 @@ def _to_photo(image: Image.Image, data: bytes) -> Photo:
         "dpi": (float(dpi[0]), float(dpi[1])) if dpi else None,
         "icc_profile": image.info.get("icc_profile"),
     }
-    if image.mode.startswith(("I", "F")) or _is_deep(image, data):
+    if deep:
         pixels, alpha = _decode_16_bit(data)
         if orientation != 1:
             pixels = _upright(pixels, orientation)
             alpha = None if alpha is None else _upright(alpha, orientation)
         return Photo(pixels, alpha=alpha, **facts)
-    image = ImageOps.exif_transpose(image)
+    image = upright
     alpha_8 = None
     if image.has_transparency_data:
         image = image.convert("RGBA")

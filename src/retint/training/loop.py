@@ -75,7 +75,7 @@ class _Trainer:
     ) -> None:
         self.recipe = recipe
         self.accelerator = Accelerator(
-            mixed_precision=recipe.precision,
+            mixed_precision="bf16" if recipe.precision == "bf16" else "no",
             # D runs twice before its backward; broadcasting its norms in between would fail.
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
@@ -284,7 +284,7 @@ class _Trainer:
         if broken:
             raise RetintError(
                 f"{' and '.join(broken)} became {losses[broken[0]]} by iteration {self.iteration} "
-                f"(epoch {self.epoch + 1}): lower lr_g and lr_d or set precision=no, then "
+                f"(epoch {self.epoch + 1}): lower lr_g and lr_d or set precision=fp32, then "
                 f"--resume {self.run.folder} from its last good checkpoint"
             )
 

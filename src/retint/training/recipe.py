@@ -77,7 +77,7 @@ class Recipe(_Section):
     generator: Network
     discriminator_width: int = Field(64, ge=8)
     stages: tuple[Stage, ...] = Field(min_length=1)
-    precision: Literal["no", "bf16"] = "no"
+    precision: Literal["fp32", "bf16"] = "fp32"
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged generator")
     compile: bool = Field(False, description="torch.compile the networks: slower start, then fast")
     seed: int = 0
