@@ -22,7 +22,7 @@ TINY = (
     "data.size=64",
     "data.batch_size=4",
     "generator.options.width=8",
-    "generator.options.depth=5",
+    "generator.options.depth=6",
     "precision=fp32",
 )
 TRAIN = """
@@ -118,7 +118,7 @@ def test_a_finished_run_is_not_overwritten(photographs, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(photographs, tmp_path):
-    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "stages.0.l1=1e38"))
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "stages.0.l1=1.0e+40"))
     with pytest.raises(RetintError, match="became"):
         train(photographs, recipe, tmp_path / "run", cache=tmp_path)
 

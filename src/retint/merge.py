@@ -24,8 +24,8 @@ Float = NDArray[Any]  # float32
 Pixels = NDArray[Any]  # uint8 or uint16
 
 STRIP_ROWS = 128
-_RADIUS = 4  # of the windows, pixels of the network's input
-_EDGE = 3.0  # lightness differences below this hardly count as edges
+_RADIUS = 2  # of the windows, pixels of the network's input
+_EDGE = 1.0  # lightness differences below this hardly count as edges
 _BISECTIONS = 10  # of the chroma; 2^-10 of 128 is far below what 16 bits show
 _DARKEST = 1e-6  # linear light this little beyond [0, 1] is rounding
 
