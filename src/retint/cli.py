@@ -167,6 +167,7 @@ def info(
 
     is_model = target in list_models() or target.lower().endswith(".onnx")
     facts = open_model(target).card if is_model else describe_photo(Path(target))
+    facts.pop("palette", None)  # 261 colours, of no use to a reader
     width = max(map(len, facts))
     for key, value in facts.items():
         typer.echo(f"{key:{width}}  {value}")
