@@ -30,6 +30,7 @@ lint:  ## Check style and types (after make test has installed the tools)
 	.venv/bin/mypy
 
 bench:  ## Print the tables of benchmarks/ (after make test has installed everything)
+	.venv/bin/python benchmarks/startup.py
 	.venv/bin/python benchmarks/colorize.py
 
 clean:  ## Remove what the other targets made

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 from skimage import data
+
+settings.register_profile("retint", deadline=None)  # machines are busy at times
+settings.load_profile("retint")
 
 
 @pytest.fixture(scope="session")

@@ -200,9 +200,8 @@ def _window_mean(image: Float) -> Float:
 
 def _ab_square(ab: Float) -> NDArray[np.intp]:
     half = _AB_BINS // 2
-    squares = np.clip(np.round(ab / _AB_BIN), -half, half).astype(np.intp) + half
-    index: NDArray[np.intp] = squares[..., 0] * _AB_BINS + squares[..., 1]
-    return index
+    squares: NDArray[np.intp] = np.clip(np.round(ab / _AB_BIN), -half, half).astype(np.intp) + half
+    return squares[..., 0] * _AB_BINS + squares[..., 1]
 
 
 def _matrix_root(covariance: Float) -> Float:
