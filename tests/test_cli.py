@@ -7,21 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from commands import fails_in_one_line, retint
+
 SAMPLES = Path(__file__).parent.parent / "samples"
-
-
-def retint(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from retint.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def fails_in_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 1
-    lines = [line for line in done.stderr.splitlines() if line.startswith("retint: ")]
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from commands import fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.training.data import find_pictures, load_photographs, split
 from retint.training.loop import train
@@ -65,8 +67,6 @@ def test_bad_pictures_are_left_out(photographs, tmp_path):
     for path in list(photographs.iterdir())[:3]:
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "text.jpg").write_text("no picture")
-    from PIL import Image
-
     Image.new("RGB", (100, 100), (90, 90, 90)).save(folder / "grey.png")
     recipe = load_recipe("unet-gan", TINY)
     found = load_photographs(find_pictures(folder), recipe.data, cache=tmp_path)
@@ -99,15 +99,31 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
     assert {p.stem for p in (run / "grids").iterdir()} >= {"iteration-000001", "epoch-003"}
     assert any((run / "events").iterdir())
 
-    from retint import Colorizer
-    from retint.export import export_run
+    assert "| epoch | PSNR" in (run / "README.md").read_text()
 
-    colorizer = Colorizer(export_run(run))
+    from retint import Colorizer
+
+    colorizer = Colorizer(run / "generator.onnx")
+    assert len(colorizer.model.card["mean_ab"]) == 2
     grey = np.linspace(0, 255, 90 * 70).astype(np.uint8).reshape(90, 70)
     one, again, other = (colorizer(grey, seed=seed) for seed in (1, 1, 2))
     assert one.shape == (90, 70, 3)
     assert (one == again).all()
     assert (one != other).any()
+
+
+def test_runs_are_compared(photographs, tmp_path):
+    for name, epochs in (("short", 1), ("long", 2)):
+        recipe = load_recipe("unet-gan", (*TINY, f"stages.0.epochs={epochs}"))
+        train(photographs, recipe, tmp_path / name, cache=tmp_path)
+    done = retint("compare", tmp_path / "short", tmp_path / "long", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "short" in done.stdout
+    for graph in ("graph-4-g.png", "graph-5-d-and-g-gan.png"):
+        with Image.open(tmp_path / "out" / graph) as picture:
+            assert picture.width > 500
+    done = retint("compare", tmp_path / "short", tmp_path / "nothing", "-o", tmp_path / "out")
+    fails_in_one_line(done, "nothing", "not a run folder")
 
 
 def test_a_finished_run_is_not_overwritten(photographs, tmp_path):

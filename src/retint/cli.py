@@ -145,7 +145,6 @@ def colorize(
 @app.command()
 def models() -> None:
     """List the models that come with retint."""
-    from rich.console import Console
     from rich.table import Table
 
     from retint.model import list_models, open_model
@@ -154,7 +153,7 @@ def models() -> None:
     for name in list_models():
         card = open_model(name).card
         table.add_row(name, *(str(card.get(key, "")) for key in ("version", "size", "description")))
-    Console().print(table)
+    _print_table(table)
 
 
 @app.command()
@@ -206,6 +205,102 @@ def train(
     train_run(photos, load_recipe(recipe, changes or ()), out, resume=resume, init=init)
 
 
+@app.command()
+def evaluate(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="What to measure: names of models, .onnx files, run folders, and folders of "
+            "pictures that any other program has coloured, named like the photographs.",
+        ),
+    ],
+    photos: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="Colour photographs: a folder, or a tar archive of them."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the report.")
+    ] = Path("evaluation"),
+    size: Annotated[
+        int, typer.Option(min=64, help="Side of the squares that are judged, pixels.")
+    ] = 256,
+    limit: Annotated[
+        int | None, typer.Option(min=2, help="Use so many photographs, spread over all.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="As of `retint colorize`.")] = None,
+    lpips: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="torchvision's AlexNet weights: adds LPIPS."),
+    ] = None,
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="torch-fidelity's Inception weights: the Frechet distance is FID."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Measure models on colour photographs, beside grey and the mean colour.
+
+    Prints the table and the protocol; writes results.json, pictures.csv, contact-sheet.jpg and
+    report.html.
+    """
+    _log_details(verbose)
+    with _needs_extra("evaluate"):
+        from retint.evaluation.protocol import evaluate as measure
+        from retint.evaluation.report import check_free, table_of, write_report
+        from retint.evaluation.systems import open_systems
+        from retint.training.data import find_pictures
+
+    check_free(out, overwrite=overwrite)
+    systems = open_systems(targets, seed)
+    pictures = find_pictures(photos)
+    if limit is not None and limit < len(pictures):
+        pictures = [pictures[i * len(pictures) // limit] for i in range(limit)]
+    with _progress("measuring", len(pictures)) as advance:
+        evaluation = measure(
+            photos,
+            pictures,
+            systems,
+            size=size,
+            seed=seed,
+            lpips=lpips,
+            inception=inception,
+            progress=lambda _: advance(),
+        )
+    _print_table(table_of(evaluation))
+    typer.echo(evaluation.protocol.line())
+    for path in write_report(evaluation, out, overwrite=overwrite):
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders of `retint train`.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the graphs.")
+    ] = Path("comparison"),
+) -> None:
+    """Compare runs: a table of validation figures, graphs of the losses (the report's 4 and 5)."""
+    if len(runs) < 2:
+        raise typer.BadParameter("give two run folders at least")
+    with _needs_extra("compare"):
+        from retint.training.comparison import compare_runs
+
+    comparison = compare_runs(runs, out)
+    _print_table(comparison.table)
+    for line in comparison.remarks:
+        typer.echo(line)
+    for graph in comparison.graphs:
+        typer.echo(f"wrote {graph}")
+
+
 class _Which(StrEnum):
     best = "best"
     last = "last"
@@ -230,6 +325,13 @@ def export(
         from retint.export import export_run
 
     typer.echo(export_run(run, out, which.value, strength))
+
+
+def _print_table(table: Any) -> None:
+    """Print a rich table; outside a terminal as wide as it wants to be."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @contextmanager

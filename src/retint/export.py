@@ -17,8 +17,14 @@ from retint import __version__
 from retint.errors import RetintError
 from retint.models import Generator, create_generator
 from retint.models.palette import ab_palette
-from retint.training.recipe import Recipe
-from retint.training.run import read_recipe, read_weights
+from retint.training.recipe import Recipe, Stage
+from retint.training.run import (
+    read_facts,
+    read_metrics,
+    read_recipe,
+    read_weights,
+    write_text,
+)
 
 CONTRACT = 1
 """Version of the names and shapes of inputs and outputs that `retint.model` expects."""
@@ -47,7 +53,8 @@ def export_run(
     recipe = read_recipe(run)
     weights = read_weights(run, "best" if which == "best" else "generator")
     out = out or run / "generator.onnx"
-    export_generator(build_generator(recipe, weights), out, model_card(recipe, strength))
+    card = model_card(recipe, read_facts(run), strength)
+    export_generator(build_generator(recipe, weights), out, card)
     return out
 
 
@@ -65,8 +72,8 @@ def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
     return generator
 
 
-def model_card(recipe: Recipe, strength: float) -> dict[str, Any]:
-    """What a model file says of itself; see `retint info MODEL`."""
+def model_card(recipe: Recipe, facts: dict[str, Any], strength: float) -> dict[str, Any]:
+    """What a model file says of itself; see `retint info MODEL`. `facts` are a run's."""
     return {
         "contract": CONTRACT,
         "name": recipe.name,
@@ -75,7 +82,48 @@ def model_card(recipe: Recipe, strength: float) -> dict[str, Any]:
         "licence": "Apache-2.0",
         "size": recipe.data.size,
         "strength": strength,
+        "mean_ab": facts.get("mean_ab"),
     }
+
+
+def write_card(run: Path) -> Path:
+    """Write the run's model card, README.md: what it was trained on, how, how well, its limits."""
+    recipe, facts = read_recipe(run), read_facts(run)
+    validations = read_metrics(run, "validation")
+    best = min(validations, key=lambda line: line["score"])
+    stages = "; ".join(_describe_stage(stage) for stage in recipe.stages)
+    text = f"""# {recipe.name}
+
+{recipe.description}
+
+- Generator: {recipe.generator.name} {json.dumps(recipe.generator.options)}.
+- Photographs: {facts["photographs"]}, {facts["training"]} to train on, {facts["validation"]} to
+  validate, {len(facts["left_out"])} left out (run.json lists them).
+- Training: {recipe.data.size} x {recipe.data.size} px, batch {recipe.data.batch_size} on
+  {facts["processes"]} process(es) on {facts["device"]}, {recipe.precision}; {stages}.
+- Made with retint {facts["retint"]} ({facts["git"]}) and torch {facts["torch"]}.
+
+Best of {len(validations)} epochs by ab error + |ln colourfulness|, on the validation pictures:
+
+| epoch | PSNR, dB | ab error / grey's | colourfulness / truth's |
+| ---: | ---: | ---: | ---: |
+| {best["epoch"]} | {best["psnr"]:.2f} | {best["ab_error"]:.3f} | {best["colorfulness"]:.2f} |
+
+`retint evaluate {run} PHOTOS` measures it on photographs it never saw;
+`retint colorize photo.jpg --model {run / "generator.onnx"}` uses it.
+
+Its colours are guesses from lightness, as good as its photographs are like yours. Their licences
+decide what you may do with the weights.
+"""
+    write_text(run / "README.md", text)
+    return run / "README.md"
+
+
+def _describe_stage(stage: Stage) -> str:
+    parts = {"L1": stage.l1, "L2": stage.l2, "palette": stage.palette}
+    parts |= {"perceptual": stage.perceptual, f"{stage.gan_loss} GAN": stage.gan}
+    losses = " + ".join(f"{weight:g} {name}" for name, weight in parts.items() if weight)
+    return f"{stage.epochs} epochs of {losses}, learning rate {stage.lr_g:g}"
 
 
 def export_generator(generator: Generator, out: Path, card: dict[str, Any]) -> None:

@@ -37,6 +37,11 @@ class Picture:
     offset: int = 0
     length: int = -1
 
+    @property
+    def in_archive(self) -> bool:
+        """Whether `name` is that of a member of an archive."""
+        return self.length >= 0
+
     def read(self) -> bytes:
         """The bytes of the encoded picture."""
         with self.file.open("rb") as stream:
@@ -132,7 +137,9 @@ def _build_cache(
     sizes: list[tuple[int, int]] = []
     rejected: list[str] = []
     with ThreadPoolExecutor() as pool:
-        results = pool.map(lambda picture: _decode(picture, data, side), pictures)
+        results = pool.map(
+            lambda picture: decode(picture, lambda image: _resize(image, data, side)), pictures
+        )
         for done, (picture, result) in enumerate(zip(pictures, results, strict=True), start=1):
             if isinstance(result, str):
                 rejected.append(f"{picture.name}: {result}")
@@ -153,8 +160,10 @@ def _build_cache(
             raise
 
 
-def _decode(picture: Picture, data: Data, side: int) -> NDArray[np.uint8] | str:
-    """Pixels, at most (side, side, 3), or why the picture is of no use."""
+def decode(
+    picture: Picture, resize: Callable[[Image.Image], Image.Image]
+) -> NDArray[np.uint8] | str:
+    """Pixels (H, W, 3) of a colour photograph, upright and resized, or why it is of no use."""
     try:
         with Image.open(io.BytesIO(picture.read())) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
@@ -164,16 +173,18 @@ def _decode(picture: Picture, data: Data, side: int) -> NDArray[np.uint8] | str:
         return "too large"
     if min(image.size) < _MIN_SIDE:
         return f"tiny ({image.width} x {image.height})"
-    if data.fit == "squash":
-        image = image.resize((side, side), Image.Resampling.BICUBIC)
-    else:
-        scale = data.size / min(image.size)
-        fitted = (min(side, round(image.width * scale)), min(side, round(image.height * scale)))
-        image = ImageOps.fit(image, fitted, Image.Resampling.BICUBIC)
-    pixels = np.asarray(image)
+    pixels = np.asarray(resize(image))
     if float((pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)).mean()) < _MIN_CHROMA:
         return "grey"
     return pixels
+
+
+def _resize(image: Image.Image, data: Data, side: int) -> Image.Image:
+    if data.fit == "squash":
+        return image.resize((side, side), Image.Resampling.BICUBIC)
+    scale = data.size / min(image.size)
+    fitted = (min(side, round(image.width * scale)), min(side, round(image.height * scale)))
+    return ImageOps.fit(image, fitted, Image.Resampling.BICUBIC)
 
 
 def split(count: int, data: Data, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

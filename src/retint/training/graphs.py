@@ -63,9 +63,12 @@ def new_graph(title: str, y_label: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def plot(axes: Any, lines: list[dict[str, Any]], key: str, label: str) -> None:
+def plot(
+    axes: Any, lines: list[dict[str, Any]], key: str, label: str, linestyle: str = "solid"
+) -> None:
     """Add one quantity of metrics lines to a graph."""
-    axes.plot([line["iteration"] for line in lines], [line[key] for line in lines], label=label)
+    iterations = [line["iteration"] for line in lines]
+    axes.plot(iterations, [line[key] for line in lines], label=label, linestyle=linestyle)
 
 
 def save(figure: Figure, axes: Any, path: Path) -> Path:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from retint import __version__, lab
 from retint.errors import RetintError
+from retint.export import export_run, write_card
 from retint.models import Generator, PatchGAN, create_generator, initialize
 from retint.models.palette import ab_palette
 from retint.training.data import Windows, find_pictures, load_photographs, split
@@ -30,7 +31,7 @@ from retint.training.validation import predict, validate
 _GRID_ITERATIONS = {1, 5, 10, 50, 100, 249}  # the report's, section 5.5
 _GRID_PICTURES = 6
 _LOG_EVERY = 50  # iterations
-_PALETTE_SAMPLE = 2000  # photographs that give the histogram of the palette
+_COLOR_SAMPLE = 2000  # photographs that give the colour statistics
 
 
 def train(
@@ -103,6 +104,7 @@ class _Trainer:
             f"{len(photographs.rejected)} left out (listed in run.json)"
         )
 
+        self.mean_ab, self.palette_weights = self._color_statistics()
         self.run = Run(out)
         if self.accelerator.is_main_process:
             self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
@@ -111,7 +113,6 @@ class _Trainer:
         self.iteration = self.saved["iteration"] if self.saved else 0
         self.best = self.saved["best"] if self.saved else float("inf")
         self._make_generator(init)
-        self.palette_weights = self._palette_weights()
 
     def train_stage(self, number: int) -> None:
         """Train the epochs of one stage that are still to be done."""
@@ -209,8 +210,12 @@ class _Trainer:
         draw_graphs(self.run.folder, self.run.graphs)
 
     def close(self) -> None:
-        """Finish the run."""
+        """Finish the run: its model card, and the best weights as a model file."""
         self.run.close()
+        if self.accelerator.is_main_process:
+            write_card(self.run.folder)
+            model = export_run(self.run.folder)
+            self.progress.say(f"wrote {model}: retint colorize photo.jpg --model {model}")
         self.accelerator.end_training()
 
     def _make_generator(self, init: Path | None) -> None:
@@ -255,17 +260,19 @@ class _Trainer:
     def _compiled(self, network: torch.nn.Module) -> Any:
         return torch.compile(network) if self.recipe.compile else network
 
-    def _palette_weights(self) -> Tensor:
+    def _color_statistics(self) -> tuple[list[float], Tensor]:
+        """Mean ab of the training photographs, and the weights of the palette's colours."""
         palette = torch.from_numpy(ab_palette()).to(self.device)
         histogram = torch.zeros(len(palette), device=self.device)
-        if any(stage.palette for stage in self.recipe.stages):
-            some = self.training[:: max(1, len(self.training) // _PALETTE_SAMPLE)]
-            for indices in some.split(32):
-                rgb = self.windows.batch(indices, train=False)[:, :, ::4, ::4]
-                histogram += nearest_histogram(lab.rgb_to_lab(rgb, axis=1)[:, 1:], palette)
-        else:
-            histogram += 1
-        return rebalancing_weights(histogram)
+        sums = torch.zeros(2, device=self.device)
+        needs_palette = any(stage.palette for stage in self.recipe.stages)
+        some = self.training[:: max(1, len(self.training) // _COLOR_SAMPLE)]
+        for indices in some.split(32):
+            rgb = self.windows.batch(indices, train=False)[:, :, ::4, ::4]
+            ab = lab.rgb_to_lab(rgb, axis=1)[:, 1:]
+            sums += ab.mean(dim=(2, 3)).sum(dim=0)
+            histogram += nearest_histogram(ab, palette) if needs_palette else 1
+        return (sums / len(some)).tolist(), rebalancing_weights(histogram)
 
     def _shuffled_batches(self) -> Tensor:
         """Picture indices of an epoch, (steps, batch), this process's share of them."""
@@ -311,6 +318,7 @@ class _Trainer:
             "photographs": str(photos),
             "training": len(self.training),
             "validation": len(self.validation),
+            "mean_ab": [round(value, 2) for value in self.mean_ab],
             "left_out": rejected,
         }
 

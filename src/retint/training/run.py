@@ -118,6 +118,21 @@ def read_recipe(folder: Path) -> Recipe:
     return load_recipe(str(folder / "recipe.yaml"))
 
 
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What run.json says of the run: versions, device, photographs, their mean ab.
+
+    Raises:
+        RetintError: if it is missing or damaged.
+    """
+    try:
+        facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RetintError(f"{folder} is not a run folder: it has no run.json") from error
+    except json.JSONDecodeError as error:
+        raise RetintError(f"{folder / 'run.json'} is damaged: {error}") from error
+    return facts
+
+
 def read_metrics(folder: Path, kind: str) -> list[dict[str, Any]]:
     """Lines of metrics.jsonl of one kind: "train" or "validation".
 

@@ -1,0 +1,147 @@
+"""Figures that a network judges by: distances of two pictures, and features of one.
+
+Pictures are sRGB bytes, (H, W, 3) uint8. The networks run on the CPU, in evaluation mode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from retint.errors import RetintError
+from retint.models.pretrained import pretrained_weights
+
+Pixels = NDArray[np.uint8]
+
+FEATURE_BACKBONE = "tf_efficientnet_lite0"
+
+
+class ShiftTolerantLpips:
+    """ST-LPIPS, AlexNet (Ghildyal and Liu 2022, "Shift-tolerant Perceptual Similarity Metric").
+
+    Its weights come with the package `stlpips-pytorch`, so it needs no network. The values cannot
+    be compared with published LPIPS.
+    """
+
+    def __init__(self) -> None:
+        # It prints as it is imported and set up.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from stlpips_pytorch import stlpips
+
+            network: nn.Module = stlpips.LPIPS(net="alex", variant="shift_tolerant", verbose=False)
+        self._network = network.eval().requires_grad_(False)
+
+    def __call__(self, result: Pixels, truth: Pixels) -> float:
+        """Distance of two pictures of one shape; 0 for equal ones."""
+        with torch.no_grad():
+            distance: Tensor = self._network(_signed(result), _signed(truth))
+        return float(distance)
+
+
+class Lpips:
+    """LPIPS, AlexNet (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features").
+
+    Args:
+        backbone: torchvision's ImageNet weights of AlexNet, a .pth file; the linear heads come
+            with torchmetrics.
+
+    Raises:
+        RetintError: if the file holds no such weights.
+    """
+
+    def __init__(self, backbone: Path) -> None:
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+        from torchvision.models import AlexNet_Weights
+
+        if not backbone.is_file():
+            raise RetintError(f"no weights file {backbone}: give torchvision's AlexNet weights")
+        hub = torch.hub.get_dir()
+        # torchmetrics takes the backbone from torch's cache of downloads and from nowhere else:
+        # for this moment, a cache that holds the file given.
+        with tempfile.TemporaryDirectory() as cache:
+            checkpoint = Path(cache, "checkpoints", AlexNet_Weights.DEFAULT.url.rpartition("/")[2])
+            checkpoint.parent.mkdir()
+            checkpoint.symlink_to(backbone.resolve())
+            torch.hub.set_dir(cache)
+            try:
+                metric = LearnedPerceptualImagePatchSimilarity(net_type="alex")
+            except Exception as error:  # torch raises many types on files that do not fit
+                reason = str(error).strip().splitlines()[0]
+                raise RetintError(
+                    f"{backbone} does not hold torchvision's AlexNet weights: {reason}"
+                ) from error
+            finally:
+                torch.hub.set_dir(hub)
+        self._network: Any = metric.net.eval()
+
+    def __call__(self, result: Pixels, truth: Pixels) -> float:
+        """Distance of two pictures of one shape; 0 for equal ones."""
+        with torch.no_grad():
+            return float(self._network(_signed(result), _signed(truth)))
+
+
+class LiteFeatures:
+    """Pooled features of EfficientNet-lite0, ImageNet weights, for Frechet distances."""
+
+    def __init__(self) -> None:
+        network: Any = timm.create_model(FEATURE_BACKBONE)
+        network.load_state_dict(pretrained_weights(FEATURE_BACKBONE), strict=False)
+        network.reset_classifier(0)
+        self._network: Any = network.eval().requires_grad_(False)
+
+    def __call__(self, picture: Pixels) -> NDArray[np.float32]:
+        """Features (1280,) of a picture at its own size."""
+        with torch.no_grad():
+            features: NDArray[np.float32] = self._network(_signed(picture))[0].numpy()
+        return features
+
+
+class InceptionFeatures:
+    """Pooled features of the Inception V3 of FID (Heusel et al. 2017), resized to 299 x 299.
+
+    Args:
+        weights: torch-fidelity's file of the TensorFlow weights, `pt_inception-2015-12-05*.pth`.
+
+    Raises:
+        RetintError: if the file holds no such weights.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        if not weights.is_file():
+            raise RetintError(f"no weights file {weights}: give torch-fidelity's Inception weights")
+        try:
+            network = FeatureExtractorInceptionV3(
+                "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+            )
+        except Exception as error:  # torch raises many types on files that do not fit
+            reason = str(error).strip().splitlines()[0]
+            raise RetintError(
+                f"{weights} does not hold FID's Inception weights: {reason}"
+            ) from error
+        self._network: Any = network.eval()
+
+    def __call__(self, picture: Pixels) -> NDArray[np.float32]:
+        """Features (2048,) of a picture."""
+        pixels = torch.tensor(picture).permute(2, 0, 1).unsqueeze(0)
+        with torch.no_grad():
+            features: NDArray[np.float32] = self._network(pixels)[0][0].numpy()
+        return features
+
+
+def _signed(picture: Pixels) -> Tensor:
+    """Picture as the networks want it, (1, 3, H, W) in [-1, 1]."""
+    pixels = torch.tensor(picture).permute(2, 0, 1).unsqueeze(0)
+    return pixels.float() / 127.5 - 1

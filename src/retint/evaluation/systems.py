@@ -1,0 +1,169 @@
+"""What can be measured: models, the baselines, and pictures that any other system has coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from retint.colorizer import Colorizer
+from retint.errors import RetintError
+from retint.merge import Coloring, merge
+from retint.model import open_model
+from retint.photo import SUFFIXES, read_photo
+
+Pixels = NDArray[np.uint8]
+
+_SHAPE_TOLERANCE = 0.02  # of the aspect ratio: resizing rounds
+
+
+@dataclass(frozen=True)
+class JudgedPicture:
+    """A square cut of a colour photograph.
+
+    Attributes:
+        name: path below the folder of photographs, without its ending.
+        shape: height and width of the whole photograph, pixels.
+        truth: (S, S, 3).
+        grey: (S, S), sRGB grey of the truth's lightness; all that a model gets to see.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    truth: Pixels
+    grey: Pixels
+
+
+class System(Protocol):
+    """Something that colours test pictures."""
+
+    name: str
+
+    def color(self, picture: JudgedPicture) -> Pixels:
+        """Colour a test picture; (S, S, 3)."""
+        ...
+
+
+class Grey:
+    """Baseline: no colour at all."""
+
+    name = "grey"
+
+    def color(self, picture: JudgedPicture) -> Pixels:
+        """See `System`."""
+        return np.repeat(picture.grey[:, :, None], 3, axis=2)
+
+
+class MeanColor:
+    """Baseline: the same ab everywhere, the mean of a training set; kept in gamut.
+
+    Args:
+        ab: in ab units.
+        source: says whose mean it is.
+    """
+
+    name = "mean colour"
+
+    def __init__(self, ab: tuple[float, float], source: str) -> None:
+        self.source = source
+        offset = np.array(ab, np.float32)[None, None]
+        self._coloring = Coloring(np.zeros_like(offset), offset)
+
+    def color(self, picture: JudgedPicture) -> Pixels:
+        """See `System`."""
+        return merge(picture.grey, self._coloring)
+
+
+class ModelSystem:
+    """A model, through everything that `retint colorize` does."""
+
+    def __init__(self, name: str, colorizer: Colorizer, seed: int | None = None) -> None:
+        self.name = name
+        self.mean_ab: tuple[float, float] | None = colorizer.model.card.get("mean_ab")
+        self._colorizer, self._seed = colorizer, seed
+
+    def color(self, picture: JudgedPicture) -> Pixels:
+        """See `System`."""
+        return self._colorizer.colorize_pixels(picture.grey, self._seed)
+
+
+class FolderSystem:
+    """Whole photographs coloured elsewhere, one picture for each, named like it.
+
+    Args:
+        folder: `a/b.png` or `a/b-color.png` in it belongs to the photograph `a/b.jpg`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self._folder = folder
+        files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+        self._files = {
+            file.relative_to(folder).with_suffix("").as_posix().removesuffix("-color"): file
+            for file in sorted(files)
+        }
+
+    def color(self, picture: JudgedPicture) -> Pixels:
+        """See `System`.
+
+        Raises:
+            RetintError: if there is no such picture, or it has another aspect ratio.
+        """
+        file = self._files.get(picture.name)
+        if file is None:
+            raise RetintError(
+                f"{self._folder} has no picture called {picture.name}: every photograph needs its "
+                "colouring, named like it"
+            )
+        pixels = read_photo(file).pixels
+        ratio = (pixels.shape[0] / pixels.shape[1]) / (picture.shape[0] / picture.shape[1])
+        if abs(ratio - 1) > _SHAPE_TOLERANCE:
+            raise RetintError(
+                f"{file} is {pixels.shape[1]} x {pixels.shape[0]}, the photograph "
+                f"{picture.shape[1]} x {picture.shape[0]}: colour the whole photograph"
+            )
+        return square(Image.fromarray(pixels).convert("RGB"), len(picture.truth))
+
+
+def square(image: Image.Image, size: int) -> Pixels:
+    """Cut the largest square out of the middle and resize it, bicubic: (size, size, 3)."""
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
+
+
+def open_systems(targets: list[str], seed: int | None) -> list[System]:
+    """Systems of the command line: names of models, .onnx files, run folders, picture folders.
+
+    Raises:
+        RetintError: if one is none of these.
+    """
+    systems: list[System] = []
+    for target in targets:
+        folder = Path(target)
+        if not folder.is_dir():
+            name = Path(target).stem if target.endswith(".onnx") else target
+            systems.append(ModelSystem(name, Colorizer(target), seed))
+        elif (folder / "recipe.yaml").exists():
+            model = folder / "generator.onnx"
+            if not model.exists():
+                raise RetintError(f"{folder} has no {model.name}: run 'retint export {folder}'")
+            systems.append(ModelSystem(folder.resolve().name, Colorizer(model), seed))
+        else:
+            systems.append(FolderSystem(folder.resolve()))
+    names = [system.name for system in systems]
+    doubles = {name for name in names if names.count(name) > 1}
+    if doubles:
+        raise RetintError(f"two systems are called {doubles.pop()}: rename one of them")
+    return systems
+
+
+def mean_color_beside(systems: Sequence[System]) -> MeanColor:
+    """The mean colour of the training set of the first model that knows it, or of the default."""
+    for system in systems:
+        if isinstance(system, ModelSystem) and system.mean_ab:
+            return MeanColor(system.mean_ab, f"the training set of {system.name}")
+    return MeanColor(open_model("default").card["mean_ab"], "the training set of default")

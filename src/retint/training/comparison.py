@@ -1,0 +1,125 @@
+"""Finished or running runs side by side: the report's graphs 4 and 5 and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from retint.errors import RetintError
+from retint.training.graphs import new_graph, plot, save
+from retint.training.run import read_facts, read_metrics, read_recipe
+
+_GRAPHS = {
+    "graph-4-g": ("generators", {"loss_g": "G", "loss_g_l1": "G, L1"}),
+    "graph-5-d-and-g-gan": ("discriminators", {"loss_d": "D", "loss_g_gan": "G, GAN"}),
+}
+_STYLES = ("solid", "dashed", "dotted", "dashdot")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What several runs came to.
+
+    Attributes:
+        table: a row for each run: its best epoch by validation score, and its last losses.
+        remarks: what has to be known to read it.
+        graphs: PNG files.
+    """
+
+    table: Table
+    remarks: list[str]
+    graphs: list[Path]
+
+
+def compare_runs(runs: Sequence[Path], out: Path) -> Comparison:
+    """Compare runs and draw their losses against iterations into `out`.
+
+    Raises:
+        RetintError: if one is not a run folder or has not finished an epoch.
+    """
+    names = _names(runs)
+    validations = {name: _validations(run) for name, run in zip(names, runs, strict=True)}
+    losses = {name: read_metrics(run, "train") for name, run in zip(names, runs, strict=True)}
+    header = ("run", "iterations", "best epoch", "PSNR dB ↑", "ab error / grey ↓", "colour / truth")
+    table = Table(*header, "G L1 ↓", "G GAN", "D", "images/s")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in names:
+        best = min(validations[name], key=lambda line: line["score"])
+        last = losses[name][-1]
+        table.add_row(
+            name,
+            str(last["iteration"]),
+            str(best["epoch"]),
+            f"{best['psnr']:.2f}",
+            f"{best['ab_error']:.3f}",
+            f"{best['colorfulness']:.2f}",
+            *(f"{last[key]:.3f}" for key in ("loss_g_l1", "loss_g_gan", "loss_d")),
+            f"{validations[name][-1]['images_per_second']:.0f}",
+        )
+    remarks = [*_differences(runs, names), *_races(names, validations)]
+    return Comparison(table, remarks, _draw(names, losses, out))
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+
+
+def _validations(run: Path) -> list[dict[str, Any]]:
+    lines = read_metrics(run, "validation")
+    if not lines:
+        raise RetintError(f"{run} has not finished an epoch yet: let it train on")
+    return lines
+
+
+def _differences(runs: Sequence[Path], names: Sequence[str]) -> list[str]:
+    """Say what makes the figures of the runs unlike."""
+    first, remarks = runs[0], []
+    for run, name in zip(runs[1:], names[1:], strict=True):
+        ours, theirs = read_facts(first), read_facts(run)
+        data, other = read_recipe(first).data, read_recipe(run).data
+        if any(ours[key] != theirs[key] for key in ("photographs", "training", "validation")):
+            remarks.append(f"{name} was trained or validated on other photographs than {names[0]}")
+        elif data.size != other.size:
+            remarks.append(f"{name} saw {other.size} px, {names[0]} {data.size} px")
+    return remarks
+
+
+def _races(names: Sequence[str], validations: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Say who came first to what another run reached at best."""
+    remarks = []
+    for name in names:
+        goal = min(validations[name], key=lambda line: line["ab_error"])
+        for other in names:
+            if other == name:
+                continue
+            reached = [v for v in validations[other] if v["ab_error"] <= goal["ab_error"]]
+            if reached and reached[0]["iteration"] < goal["iteration"]:
+                remarks.append(
+                    f"{other} has {name}'s lowest ab error ({goal['ab_error']:.3f}, iteration "
+                    f"{goal['iteration']}) by iteration {reached[0]['iteration']}"
+                )
+    return remarks
+
+
+def _draw(names: Sequence[str], losses: dict[str, list[dict[str, Any]]], out: Path) -> list[Path]:
+    drawn = []
+    for file, (title, keys) in _GRAPHS.items():
+        figure, axes = new_graph(f"{title} of {' and '.join(names)}", "running mean of the loss")
+        for number, name in enumerate(names):
+            axes.set_prop_cycle(None)  # the same colour for the same loss, a style for each run
+            style = _STYLES[number % len(_STYLES)]
+            for key, label in keys.items():
+                # A stage without a discriminator logs its losses as 0.
+                lines = [line for line in losses[name] if line[key]]
+                plot(axes, lines, key, f"{name}: {label}", linestyle=style)
+        try:
+            drawn.append(save(figure, axes, out / f"{file}.png"))
+        except OSError as error:
+            raise RetintError(f"{out} cannot be written: {error.strerror}") from error
+    return drawn

@@ -1,0 +1,134 @@
+"""`retint evaluate` as it is used, on real photographs."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from commands import fails_in_one_line, retint
+from retint.evaluation.perceptual import Lpips, ShiftTolerantLpips
+from retint.evaluation.systems import JudgedPicture, MeanColor
+
+
+@pytest.fixture(scope="module")
+def report(photographs, tmp_path_factory):
+    """A report of the default model, of the truth itself and of its grey, as picture folders."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    for path in photographs.iterdir():
+        for name in ("perfect", "grey pictures"):
+            (folder / name).mkdir(exist_ok=True)
+        with Image.open(path) as image:
+            image.save(folder / "perfect" / f"{path.stem}-color.png")
+            image.convert("L").save(folder / "grey pictures" / f"{path.stem}.png")
+    done = retint(
+        *("evaluate", "default", folder / "perfect", folder / "grey pictures", photographs),
+        *("-o", folder / "out", "--limit", 6, "--size", 128),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, folder
+
+
+def test_the_table_has_baselines_and_protocol(report):
+    printed, folder = report
+    for word in ("grey", "mean colour", "default", "perfect", "PSNR", "CIEDE2000", "ST-LPIPS"):
+        assert word in printed
+    assert "6 photographs of" in printed
+    assert "128 x 128 px" in printed
+    assert {file.name for file in (folder / "out").iterdir()} == {
+        "results.json",
+        "pictures.csv",
+        "contact-sheet.jpg",
+        "report.html",
+    }
+
+
+def test_the_figures_are_those_of_the_pictures(report):
+    _, folder = report
+    systems = json.loads((folder / "out" / "results.json").read_text())["systems"]
+    perfect, grey = systems["perfect"], systems["grey"]
+    assert perfect["psnr"]["value"] == 100
+    assert perfect["ciede2000"]["value"] == perfect["st_lpips"]["value"] == 0
+    assert perfect["colorfulness"]["value"] == pytest.approx(1)
+    assert perfect["frechet"] == pytest.approx(0, abs=1e-6)
+    assert grey["colorfulness"]["value"] == 0
+    # Grey bytes of another program are not far from ours, which keep L.
+    assert systems["grey pictures"]["psnr"]["value"] == pytest.approx(grey["psnr"]["value"], abs=2)
+    for figures in systems.values():
+        assert figures["psnr"]["low"] <= figures["psnr"]["value"] <= figures["psnr"]["high"]
+
+    with (folder / "out" / "pictures.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["system"] == "default"]
+    assert len(rows) == 6
+    mean = np.mean([float(row["psnr"]) for row in rows])
+    assert systems["default"]["psnr"]["value"] == pytest.approx(mean, abs=1e-3)
+
+
+def test_the_page_stands_alone(report):
+    _, folder = report
+    page = (folder / "out" / "report.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert "http" not in page
+    assert "default: the 3 worst by CIEDE2000" in page
+
+
+def test_a_report_is_not_overwritten(report, photographs):
+    _, folder = report
+    done = retint("evaluate", "default", photographs, "-o", folder / "out")
+    fails_in_one_line(done, "out", "--overwrite")
+
+
+def test_a_missing_colouring_is_named(photographs, tmp_path):
+    (tmp_path / "one").mkdir()
+    some = sorted(photographs.iterdir())[0]
+    (tmp_path / "one" / some.name).write_bytes(some.read_bytes())
+    done = retint("evaluate", tmp_path / "one", photographs, "-o", tmp_path / "out")
+    fails_in_one_line(done, "no picture called", "named like it")
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_aspect_ratio_is_named(photographs, tmp_path):
+    (tmp_path / "squashed").mkdir()
+    for path in photographs.iterdir():
+        with Image.open(path) as image:
+            image.resize((64, 64)).save(tmp_path / "squashed" / path.name)
+    done = retint("evaluate", tmp_path / "squashed", photographs, "-o", tmp_path / "out")
+    fails_in_one_line(done, "64 x 64", "whole photograph")
+
+
+@pytest.mark.parametrize(
+    ("target", "word"), [("nobody", "no model 'nobody'"), ("nobody.onnx", "no model")]
+)
+def test_an_unknown_model_is_named(photographs, tmp_path, target, word):
+    fails_in_one_line(retint("evaluate", target, photographs, "-o", tmp_path / "out"), word)
+
+
+def test_mean_colour_is_the_same_everywhere():
+    grey = np.full((32, 32), 128, np.uint8)
+    picture = JudgedPicture("a", (32, 32), np.zeros((32, 32, 3), np.uint8), grey)
+    result = MeanColor((2.0, 12.0), "these").color(picture)
+    assert (result == result[0, 0]).all()
+    assert result[0, 0, 0] > result[0, 0, 2]  # yellowish
+
+
+def test_perceptual_distances(colour_photo, tmp_path):
+    picture = colour_photo[:128, 100:228]
+    torch.manual_seed(0)
+    weights = tmp_path / "alexnet.pth"
+    torch.save(torchvision.models.alexnet().state_dict(), weights)
+    for distance in (ShiftTolerantLpips(), Lpips(weights)):
+        assert distance(picture, picture) == 0
+        assert distance(picture, 255 - picture) > distance(picture, picture // 8 * 8) > 0
+
+
+def test_a_bad_weights_file_is_named(photographs, tmp_path):
+    (tmp_path / "alexnet.pth").write_text("no weights")
+    for option in ("--lpips", "--inception"):
+        done = retint(
+            *("evaluate", "default", photographs, "-o", tmp_path / "out"),
+            *(option, tmp_path / "alexnet.pth"),
+        )
+        fails_in_one_line(done, "alexnet.pth", "does not hold")
