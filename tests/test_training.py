@@ -61,6 +61,19 @@ def test_bad_recipes_are_named(name, changes, words):
         load_recipe(name, changes)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "changes", "words"),
+    [
+        ("unet-gan", ("data.size=96",), "multiple of 64"),
+        ("default", ("data.size=64", "generator.options.pretrained=false"), "96 or more"),
+    ],
+)
+def test_a_size_that_does_not_fit_is_named(photographs, tmp_path, recipe, changes, words):
+    tiny = TINY if recipe == "unet-gan" else ("data.validation=4", "data.batch_size=4")
+    with pytest.raises(RetintError, match=words):
+        train(photographs, load_recipe(recipe, (*tiny, *changes)), tmp_path / "run", cache=tmp_path)
+
+
 def test_bad_pictures_are_left_out(photographs, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()

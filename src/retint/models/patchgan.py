@@ -14,6 +14,9 @@ class PatchGAN(nn.Module):
         layers: convolutions of stride 2; 3 gives the 70x70 receptive field.
     """
 
+    smallest = 24
+    """Side of the smallest pictures that three layers give a logit for."""
+
     def __init__(self, in_channels: int = 3, width: int = 64, layers: int = 3) -> None:
         super().__init__()
         channels = [width * min(2**level, 8) for level in range(layers + 1)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -75,6 +76,7 @@ class _Trainer:
         cache: Path | None,
     ) -> None:
         self.recipe = recipe
+        AcceleratorState._reset_state()  # else it refuses another precision in the same process
         self.accelerator = Accelerator(
             mixed_precision="bf16" if recipe.precision == "bf16" else "no",
             # D runs twice before its backward; broadcasting its norms in between would fail.
@@ -222,6 +224,7 @@ class _Trainer:
         network = self.recipe.generator
         torch.manual_seed(self.recipe.seed)
         self.bare: Generator = create_generator(network.name, **network.options)
+        _check_size(self.recipe, self.bare)
         if network.init is not None:
             initialize(self.bare, network.init)
         if init is not None:
@@ -321,6 +324,22 @@ class _Trainer:
             "mean_ab": [round(value, 2) for value in self.mean_ab],
             "left_out": rejected,
         }
+
+
+def _check_size(recipe: Recipe, generator: Generator) -> None:
+    size = recipe.data.size
+    if size % generator.stride:
+        raise RetintError(
+            f"pictures of {size} px do not fit generator '{recipe.generator.name}': make data.size "
+            f"a multiple of {generator.stride}"
+            + (", or lower generator.options.depth" if recipe.generator.name == "unet" else "")
+        )
+    judged, needed = size // generator.out_stride, PatchGAN.smallest
+    if judged < needed and any(stage.gan for stage in recipe.stages):
+        raise RetintError(
+            f"the discriminator would see {judged} px and needs {needed}: make data.size "
+            f"{needed * generator.out_stride} or more"
+        )
 
 
 def _load_initial(generator: Generator, file: Path) -> None:
