@@ -115,5 +115,9 @@ def _default() -> Colorizer:
 def colorize(
     image: Picture, *, seed: int | None = None, strength: float = 1.0, overwrite: bool = False
 ) -> Picture:
-    """Colour one picture with the default model; see `Colorizer.__call__`."""
+    """Colour one picture with the default model; see `Colorizer.__call__`.
+
+    >>> colorize(np.full((40, 60), 128, np.uint8)).shape
+    (40, 60, 3)
+    """
     return _default()(image, seed=seed, strength=strength, overwrite=overwrite)
