@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from retint.models import PatchGAN, create_generator, initialize
+from retint.models import Generator, PatchGAN, create_generator, initialize
 from retint.training.data import Picture, Windows, find_pictures, load_photographs
 from retint.training.recipe import Recipe, load_recipe
 from retint.training.step import GraphedStep, Step
@@ -67,8 +67,8 @@ def plain_loop(pictures: list[Picture], recipe: Recipe, device: torch.device, wo
         drop_last=True,
     )
     stage = recipe.stages[-1]
-    generator = create_generator(recipe.generator.name, **recipe.generator.options).to(device)
-    discriminator = PatchGAN().to(device)
+    generator = untrained_generator(recipe).to(device)
+    discriminator = PatchGAN(width=recipe.discriminator_width).to(device)
     optimizer_g = torch.optim.Adam(generator.parameters(), stage.lr_g, stage.betas)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), stage.lr_d, stage.betas)
     gan, l1 = nn.BCEWithLogitsLoss(), nn.L1Loss()
@@ -117,7 +117,7 @@ def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Ru
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
     device = accelerator.device
     windows = Windows(load_photographs(pictures, recipe.data), recipe.data, device)
-    generator = create_generator(recipe.generator.name, **recipe.generator.options)
+    generator = untrained_generator(recipe)
     discriminator = PatchGAN(width=recipe.discriminator_width)
     for network in (generator, discriminator):
         initialize(network)
@@ -146,13 +146,18 @@ def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Ru
     return run
 
 
+def untrained_generator(recipe: Recipe) -> Generator:
+    """The recipe's generator; what its weights are makes no difference to its speed."""
+    options = dict(recipe.generator.options)
+    if recipe.generator.name == "encoder-unet":
+        options["pretrained"] = False
+    return create_generator(recipe.generator.name, **options)
+
+
 def flops_per_image(recipe: Recipe) -> float:
     """Floating-point operations of one training step of both networks, for one image."""
     size = recipe.data.size
-    options = {**recipe.generator.options, "pretrained": False}
-    if recipe.generator.name == "unet":
-        options.pop("pretrained")
-    generator = create_generator(recipe.generator.name, **options)
+    generator = untrained_generator(recipe)
     discriminator = PatchGAN(width=recipe.discriminator_width)
     channels = 4 if generator.takes_hints else 1
     out = size // generator.out_stride
@@ -199,7 +204,7 @@ def main() -> None:
     table = Table(title=f"training on {device}, matrix rate {rate / 1e12:.2f} TFLOP/s (bf16)")
     for column in ("recipe", "loop", "images/s", "ratio to plain", "TFLOP/s", "share of rate"):
         table.add_column(column, justify="left" if column in ("recipe", "loop") else "right")
-    for name in arguments.recipe or ("unet-gan", "default"):
+    for name in arguments.recipe or ("unet-gan", "resnet18-gan", "default"):
         recipe = load_recipe(name, arguments.set)
         loops = {"plain": plain_loop(pictures, recipe, device, arguments.workers)}
         loops["retint"] = retint_loop(pictures, recipe, graphed=False)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from retint.colorizer import Colorizer, colorize
     from retint.errors import RetintError
+    from retint.hints import Hint
 
 __version__ = "0.1.0"
-__all__ = ["Colorizer", "RetintError", "__version__", "colorize"]
+__all__ = ["Colorizer", "Hint", "RetintError", "__version__", "colorize"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from retint.errors import RetintError
 
         return RetintError
+    if name == "Hint":
+        from retint.hints import Hint
+
+        return Hint
     raise AttributeError(f"module 'retint' has no attribute '{name}'")

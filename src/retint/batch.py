@@ -8,6 +8,7 @@ from pathlib import Path
 
 from retint.colorizer import Colorizer
 from retint.errors import RetintError
+from retint.hints import Hint, read_strokes
 from retint.photo import SUFFIXES, output_path, read_photo, write_photo
 
 
@@ -78,20 +79,26 @@ def colorize_jobs(
     *,
     seed: int | None = None,
     strength: float = 1.0,
+    hints: Sequence[Hint] = (),
+    strokes: Path | None = None,
     overwrite: bool = False,
 ) -> Iterator[Outcome]:
     """Do the jobs; a bad photograph is told in its outcome and the rest goes on.
 
     Of several colourings the first is the one of `seed`, or the most likely one, the others are
-    those of the seeds after it.
+    those of the seeds after it. `hints`, and those in the picture `strokes`, go for all jobs.
     """
     for job in jobs:
         written: list[Path] = []
         try:
             photo = read_photo(job.source)
+            painted = read_strokes(strokes, photo.pixels.shape[:2]) if strokes else []
+            wanted = [*painted, *hints]
             for number, target in enumerate(job.targets):
                 chosen = seed if number == 0 else (seed or 0) + number
-                colored = colorizer.colorize_photo(photo, seed=chosen, strength=strength)
+                colored = colorizer.colorize_photo(
+                    photo, seed=chosen, strength=strength, hints=wanted
+                )
                 write_photo(colored, target, overwrite=overwrite)
                 written.append(target)
         except RetintError as error:

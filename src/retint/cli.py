@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from retint import __version__
 from retint.errors import RetintError
+
+if TYPE_CHECKING:
+    from retint.tables import Table
 
 _BAR_AFTER = 2.0  # seconds; shorter work needs no bar
 
@@ -102,6 +105,22 @@ def colorize(
     strength: Annotated[
         float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
     ] = 1.0,
+    hints: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hint",
+            metavar="X,Y,#RRGGBB",
+            help="A colour wanted at a place, in pixels from the top left. Repeatable.",
+        ),
+    ] = None,
+    strokes: Annotated[
+        Path | None,
+        typer.Option(
+            "--hints",
+            metavar="FILE",
+            help="Colours wanted at places, painted on a transparent PNG of the photograph's size.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     provider: Annotated[
         str | None,
@@ -115,8 +134,12 @@ def colorize(
     """Colourise photographs: photo.jpg becomes photo-color.jpg; the originals stay as they are."""
     _log_details(verbose)
     from retint.batch import colorize_jobs, plan_jobs
+    from retint.hints import parse_hint
 
+    wanted = [parse_hint(text) for text in hints or ()]
     plan = plan_jobs(paths, out, samples=samples, overwrite=overwrite)
+    if (wanted or strokes) and len(plan.jobs) > 1:
+        raise RetintError("hints belong to one photograph: give one, not several")
     for problem in plan.problems:
         typer.echo(f"retint: {problem}", err=True)
     colored, failed = 0, len(plan.problems)
@@ -126,7 +149,13 @@ def colorize(
         colorizer = Colorizer(model, [provider] if provider else None)
         with _progress("colouring", len(plan.jobs)) as advance:
             for outcome in colorize_jobs(
-                plan.jobs, colorizer, seed=seed, strength=strength, overwrite=overwrite
+                plan.jobs,
+                colorizer,
+                seed=seed,
+                strength=strength,
+                hints=wanted,
+                strokes=strokes,
+                overwrite=overwrite,
             ):
                 for written in outcome.written:
                     typer.echo(f"{outcome.source} -> {written}")
@@ -145,15 +174,12 @@ def colorize(
 @app.command()
 def models() -> None:
     """List the models that come with retint."""
-    from rich.table import Table
-
     from retint.model import list_models, open_model
+    from retint.tables import Table
 
-    table = Table("name", "version", "size", "description")
-    for name in list_models():
-        card = open_model(name).card
-        table.add_row(name, *(str(card.get(key, "")) for key in ("version", "size", "description")))
-    _print_table(table)
+    cards = [open_model(name).card for name in list_models()]
+    header = ("name", "version", "size", "description")
+    _print(Table(header, [[str(card.get(key, "")) for key in header] for card in cards]))
 
 
 @app.command()
@@ -272,7 +298,7 @@ def evaluate(
             inception=inception,
             progress=lambda _: advance(),
         )
-    _print_table(table_of(evaluation))
+    _print(table_of(evaluation))
     typer.echo(evaluation.protocol.line())
     for path in write_report(evaluation, out, overwrite=overwrite):
         typer.echo(f"wrote {path}")
@@ -294,7 +320,7 @@ def compare(
         from retint.training.comparison import compare_runs
 
     comparison = compare_runs(runs, out)
-    _print_table(comparison.table)
+    _print(comparison.table)
     for line in comparison.remarks:
         typer.echo(line)
     for graph in comparison.graphs:
@@ -327,11 +353,11 @@ def export(
     typer.echo(export_run(run, out, which.value, strength))
 
 
-def _print_table(table: Any) -> None:
-    """Print a rich table; outside a terminal as wide as it wants to be."""
+def _print(table: Table) -> None:
+    """Print a table; outside a terminal as wide as it wants to be."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table.rich())
 
 
 @contextmanager

@@ -60,19 +60,32 @@ class Model:
         rows, columns = (max(1, round(side * scale / step)) * step for side in (height, width))
         return rows, columns
 
-    def predict(self, lightness: Float, seed: int | None = None) -> Float:
+    @property
+    def takes_hints(self) -> bool:
+        """Whether `predict` can be given hints."""
+        return "hints" in self._inputs
+
+    def predict(
+        self, lightness: Float, seed: int | None = None, hints: Float | None = None
+    ) -> Float:
         """Predict the colours of a photograph.
 
         Args:
             lightness: (h, w) CIE L in [0, 100], of the size that `input_size` says.
             seed: which of the possible colourings; None for the most likely one.
+            hints: (h, w, 3) of a model that `takes_hints`: a, b, and 1 where they are wanted.
 
         Returns:
             a and b, (h / k, w / k, 2), k being the card's `out_stride`.
         """
         height, width = lightness.shape
         feed = self._feed(lightness, seed or 0)
-        if seed is not None and "palette" in self.card and "hints" in self._inputs:
+        if hints is not None:
+            wanted = hints.transpose(2, 0, 1).copy()
+            # The network answers with colours that `strength` is still to be applied to.
+            wanted[:2] = lab.normalize_ab(wanted[:2] / np.float32(self.card["strength"]))
+            feed["hints"][0, :, :height, :width] = wanted * wanted[2]
+        if seed is not None and "palette" in self.card and self.takes_hints:
             self._draw_hints(feed, (height, width), np.random.default_rng(seed))
         (ab,) = self._session.run(["ab"], feed)
         step = self.card["out_stride"]
@@ -93,7 +106,7 @@ class Model:
         )
         rows, columns = padded.shape
         feed: dict[str, Float] = {"lightness": padded[None, None].astype(np.float32)}
-        if "hints" in self._inputs:
+        if self.takes_hints:
             feed["hints"] = np.zeros((1, 3, rows, columns), np.float32)
         random = np.random.default_rng(seed)
         for number, (channels, factor) in enumerate(self.card["noise"]):
@@ -123,8 +136,9 @@ class Model:
                 slice(max(0, y - _POINT_RADIUS), y + _POINT_RADIUS + 1),
                 slice(max(0, x - _POINT_RADIUS), x + _POINT_RADIUS + 1),
             )
-            hints[:2, near[0], near[1]] = lab.normalize_ab(colour)[:, None, None]
-            hints[2, near[0], near[1]] = 1
+            if not hints[2, near[0], near[1]].any():  # what a person asked for stays
+                hints[:2, near[0], near[1]] = lab.normalize_ab(colour)[:, None, None]
+                hints[2, near[0], near[1]] = 1
 
 
 def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None) -> Model:

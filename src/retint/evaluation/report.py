@@ -14,11 +14,11 @@ from uuid import uuid4
 import jinja2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from rich.table import Table
 
 from retint.errors import RetintError
 from retint.evaluation.protocol import METRICS, RANKED_BY, Evaluation, reload_picture
 from retint.evaluation.systems import Grey, MeanColor, Pixels, System
+from retint.tables import Table
 
 _SHEET_ROWS = 20
 _SHEET_SIDE = 192
@@ -28,20 +28,19 @@ _TEXT_HEIGHT = 22
 
 def table_of(evaluation: Evaluation) -> Table:
     """The table of all systems, a row each."""
-    header, rows = _cells(evaluation)
-    table = Table(*header)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def markdown_of(evaluation: Evaluation) -> str:
-    """The same table for a document."""
-    header, rows = _cells(evaluation)
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    some = next(iter(evaluation.summary.values()))
+    metrics = [metric for metric in METRICS if metric.key in some]
+    arrows = {"higher": " ↑", "lower": " ↓", "near 1": ""}
+    header = ["", *(metric.title + arrows[metric.better] for metric in metrics), "Frechet ↓"]
+    rows = [
+        [
+            name,
+            *(f"{summary[metric.key].value:.{metric.digits}f}" for metric in metrics),
+            f"{evaluation.frechet[name]:.2f}",
+        ]
+        for name, summary in evaluation.summary.items()
+    ]
+    return Table(header, rows)
 
 
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -96,22 +95,6 @@ def results_of(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def _cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
-    some = next(iter(evaluation.summary.values()))
-    metrics = [metric for metric in METRICS if metric.key in some]
-    arrows = {"higher": " ↑", "lower": " ↓", "near 1": ""}
-    header = ["", *(metric.title + arrows[metric.better] for metric in metrics), "Frechet ↓"]
-    rows = [
-        [
-            name,
-            *(f"{summary[metric.key].value:.{metric.digits}f}" for metric in metrics),
-            f"{evaluation.frechet[name]:.2f}",
-        ]
-        for name, summary in evaluation.summary.items()
-    ]
-    return header, rows
-
-
 def _csv_of(evaluation: Evaluation) -> str:
     stream = io.StringIO()
     columns = list(next(iter(evaluation.figures.values())))
@@ -160,7 +143,6 @@ class _Shown:
 
 
 def _page(evaluation: Evaluation) -> str:
-    header, rows = _cells(evaluation)
     extremes = [
         (system.name, *_best_and_worst(evaluation, system))
         for system in evaluation.systems
@@ -169,8 +151,7 @@ def _page(evaluation: Evaluation) -> str:
     source = (resources.files("retint.evaluation") / "report.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(source).render(
-        header=header,
-        rows=rows,
+        table=table_of(evaluation),
         protocol=evaluation.protocol.line(),
         extremes=extremes,
         left_out=evaluation.left_out,

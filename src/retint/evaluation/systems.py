@@ -89,7 +89,7 @@ class ModelSystem:
 
     def color(self, picture: JudgedPicture) -> Pixels:
         """See `System`."""
-        return self._colorizer.colorize_pixels(picture.grey, self._seed)
+        return self._colorizer.colorize_pixels(picture.grey, seed=self._seed)
 
 
 class FolderSystem:

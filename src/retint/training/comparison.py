@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from retint.errors import RetintError
+from retint.tables import Table
 from retint.training.graphs import new_graph, plot, save
 from retint.training.run import read_facts, read_metrics, read_recipe
 
@@ -17,6 +16,18 @@ _GRAPHS = {
     "graph-4-g": ("generators", {"loss_g": "G", "loss_g_l1": "G, L1"}),
     "graph-5-d-and-g-gan": ("discriminators", {"loss_d": "D", "loss_g_gan": "G, GAN"}),
 }
+_HEADER = (
+    "run",
+    "iterations",
+    "best epoch",
+    "PSNR dB ↑",
+    "ab error / grey ↓",
+    "colour / truth",
+    "last G L1 ↓",
+    "last G GAN",
+    "last D",
+    "images/s",
+)
 _STYLES = ("solid", "dashed", "dotted", "dashdot")
 
 
@@ -25,7 +36,8 @@ class Comparison:
     """What several runs came to.
 
     Attributes:
-        table: a row for each run: its best epoch by validation score, and its last losses.
+        table: a row for each run: the validation figures of its best epoch by score, and the
+            running means of its losses at the end.
         remarks: what has to be known to read it.
         graphs: PNG files.
     """
@@ -44,25 +56,23 @@ def compare_runs(runs: Sequence[Path], out: Path) -> Comparison:
     names = _names(runs)
     validations = {name: _validations(run) for name, run in zip(names, runs, strict=True)}
     losses = {name: read_metrics(run, "train") for name, run in zip(names, runs, strict=True)}
-    header = ("run", "iterations", "best epoch", "PSNR dB ↑", "ab error / grey ↓", "colour / truth")
-    table = Table(*header, "G L1 ↓", "G GAN", "D", "images/s")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name in names:
-        best = min(validations[name], key=lambda line: line["score"])
-        last = losses[name][-1]
-        table.add_row(
-            name,
-            str(last["iteration"]),
-            str(best["epoch"]),
-            f"{best['psnr']:.2f}",
-            f"{best['ab_error']:.3f}",
-            f"{best['colorfulness']:.2f}",
-            *(f"{last[key]:.3f}" for key in ("loss_g_l1", "loss_g_gan", "loss_d")),
-            f"{validations[name][-1]['images_per_second']:.0f}",
-        )
+    rows = [_row(name, validations[name], losses[name][-1]) for name in names]
     remarks = [*_differences(runs, names), *_races(names, validations)]
-    return Comparison(table, remarks, _draw(names, losses, out))
+    return Comparison(Table(_HEADER, rows), remarks, _draw(names, losses, out))
+
+
+def _row(name: str, validations: list[dict[str, Any]], last: dict[str, Any]) -> list[str]:
+    best = min(validations, key=lambda line: line["score"])
+    return [
+        name,
+        str(last["iteration"]),
+        str(best["epoch"]),
+        f"{best['psnr']:.2f}",
+        f"{best['ab_error']:.3f}",
+        f"{best['colorfulness']:.2f}",
+        *(f"{last[key]:.3f}" for key in ("loss_g_l1", "loss_g_gan", "loss_d")),
+        f"{validations[-1]['images_per_second']:.0f}",
+    ]
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
