@@ -327,6 +327,61 @@ def compare(
         typer.echo(f"wrote {graph}")
 
 
+@app.command()
+def reproduce(
+    photos: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="Colour photographs, the report had 5000: a folder or a tar."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for runs and report.")
+    ] = Path("reproduction"),
+    tests: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--test", metavar="PHOTOS", help="Photographs to test on, such as COCO's. Repeatable."
+        ),
+    ] = None,
+    small: Annotated[
+        bool,
+        typer.Option(
+            "--small", help="128 px and networks of half the width, for machines without a GPU."
+        ),
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a part of both recipes."),
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Repeat the report's experiments: train both models, compare and test them, write report.md.
+
+    Goes on where a stopped one left off.
+    """
+    _log_details(verbose)
+    with _needs_extra("reproduce"):
+        from retint.evaluation.report import table_of
+        from retint.reproduce import reproduce as repeat
+
+    done = repeat(
+        photos,
+        out,
+        tests or (),
+        small=small,
+        changes=changes or (),
+        say=lambda text: typer.echo(text, err=True),
+    )
+    _print(done.comparison.table)
+    for remark in done.comparison.remarks:
+        typer.echo(remark)
+    for evaluation in done.evaluations:
+        typer.echo(evaluation.protocol.line())
+        _print(table_of(evaluation))
+    typer.echo(f"wrote {done.report}")
+
+
 class _Which(StrEnum):
     best = "best"
     last = "last"
