@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -183,3 +184,47 @@ def test_the_shipped_model_is_small_and_takes_any_size():
     assert path.stat().st_size < 30e6
     names = [node.name for node in onnxruntime.InferenceSession(path).get_inputs()]
     assert names == ["lightness", "hints"]
+
+
+def test_fine_tuning_starts_from_the_model_that_ships(photographs, tmp_path):
+    from retint import Colorizer
+
+    recipe = load_recipe(
+        "finetune", ("stages.0.epochs=1", "stages.0.lr_g=1.0e-9", "precision=fp32")
+    )
+    train(photographs, recipe, tmp_path / "run", init="default", cache=tmp_path)
+    grey = np.asarray(Image.open(sorted(photographs.iterdir())[0]).convert("L"))
+    ours, shipped = (
+        Colorizer(model)(grey) for model in (tmp_path / "run/generator.onnx", "default")
+    )
+    # At such a learning rate only the norms' running figures move.
+    assert np.abs(ours.astype(int) - shipped).mean() < 2
+
+
+@pytest.mark.parametrize("init", ["default", "nothing.onnx", "text.onnx", "text.safetensors"])
+def test_initial_weights_that_do_not_fit_leave_no_run(photographs, tmp_path, init):
+    for name in ("text.onnx", "text.safetensors"):
+        (tmp_path / name).write_text("no weights")
+    target = init if init == "default" else str(tmp_path / init)
+    with pytest.raises(RetintError, match=init):
+        train(
+            photographs,
+            load_recipe("unet-gan", TINY),
+            tmp_path / "run",
+            init=target,
+            cache=tmp_path,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_report_is_reproduced_in_one_command(photographs, tmp_path):
+    done = retint(
+        *("reproduce", photographs, "--small", "-o", tmp_path, "--test", photographs),
+        *("--set", "checkpoint_every=100", "--set", "data.batch_size=8"),
+    )
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "report.md").read_text()
+    for word in ("| unet-gan |", "| efficientnet-lite0-gan |", "| mean colour |", "graph-5"):
+        assert word in report
+    for link in re.findall(r"\]\((.+?)\)", report):
+        assert (tmp_path / link).is_file(), link

@@ -217,8 +217,11 @@ def train(
         bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")
     ] = False,
     init: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Weights (.safetensors) to start from."),
+        str | None,
+        typer.Option(
+            metavar="MODEL|FILE",
+            help="Start from a model that ships, or from an .onnx or .safetensors file.",
+        ),
     ] = None,
     verbose: _Verbose = False,
 ) -> None:
@@ -398,8 +401,9 @@ def export(
         _Which, typer.Option(help="The best weights by validation, or the last.")
     ] = _Which.best,
     strength: Annotated[
-        float, typer.Option(min=0.0, help="Gain on the colours that the model file carries.")
-    ] = 1.0,
+        float | None,
+        typer.Option(min=0.0, help="Gain on the colours that the file carries; else the recipe's."),
+    ] = None,
 ) -> None:
     """Write a trained run as one ONNX file, for `retint colorize --model FILE`."""
     with _needs_extra("export"):

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from retint import __version__
@@ -31,13 +32,14 @@ CONTRACT = 1
 
 _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
 _OPSET = 18
+_PREFIX = "generator."  # of the weights' names in the file
 
 
 def export_run(
     run: Path,
     out: Path | None = None,
     which: Literal["best", "last"] = "best",
-    strength: float = 1.0,
+    strength: float | None = None,
 ) -> Path:
     """Write the generator of a run as an ONNX file and check that it computes the same.
 
@@ -45,7 +47,7 @@ def export_run(
         run: a run folder.
         out: file to write; `generator.onnx` in the run folder by default.
         which: the best weights by validation score, or the last.
-        strength: gain on ab that belongs to the model: L1 alone learns pale colours.
+        strength: gain on ab that the file carries; the recipe's if None.
 
     Raises:
         RetintError: if `run` has no weights yet, or the exported file computes something else.
@@ -53,9 +55,27 @@ def export_run(
     recipe = read_recipe(run)
     weights = read_weights(run, "best" if which == "best" else "generator")
     out = out or run / "generator.onnx"
-    card = model_card(recipe, read_facts(run), strength)
+    gain = recipe.strength if strength is None else strength
+    card = model_card(recipe, read_facts(run), gain)
     export_generator(build_generator(recipe, weights), out, card)
     return out
+
+
+def read_onnx_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of the generator in a file that `export_run` made, by their names in PyTorch.
+
+    Raises:
+        RetintError: if it is no ONNX file.
+    """
+    try:
+        tensors = onnx.load(path).graph.initializer
+    except Exception as error:  # protobuf raises types of its own
+        raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
+    return {
+        tensor.name.removeprefix(_PREFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in tensors
+        if tensor.name.startswith(_PREFIX)
+    }
 
 
 def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
@@ -232,6 +252,10 @@ def _write_onnx(wrapped: _Exportable, outputs: list[str], path: Path) -> None:
             output_names=outputs,
             dynamic_axes={name: {0: "N", 2: "H", 3: "W"} for name in (*inputs, *outputs)},
             dynamo=False,
+            # Norms stay apart from their convolutions, so that training can start from the file;
+            # ONNX Runtime joins them when it opens it.
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
             opset_version=_OPSET,
         )
 

@@ -152,12 +152,17 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
         RetintError: if there is no such model or provider, or the file is no model.
     """
     if str(name_or_path) in list_models():
-        return Model(_shipped() / f"{name_or_path}.onnx", providers)
+        return Model(model_path(str(name_or_path)), providers)
     path = Path(name_or_path)
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")
     return Model(path, providers)
+
+
+def model_path(name: str) -> Path:
+    """File of a model that comes with retint."""
+    return _shipped() / f"{name}.onnx"
 
 
 def list_models() -> list[str]:

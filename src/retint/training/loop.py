@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from retint import __version__, lab
 from retint.errors import RetintError
-from retint.export import export_run, write_card
+from retint.export import export_run, read_onnx_weights, write_card
+from retint.model import list_models, model_path
 from retint.models import Generator, PatchGAN, create_generator, initialize
 from retint.models.palette import ab_palette
 from retint.training.data import Windows, find_pictures, load_photographs, split
@@ -41,7 +43,7 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    init: Path | None = None,
+    init: str | None = None,
     cache: Path | None = None,
 ) -> None:
     """Train a generator on colour photographs and leave a run folder.
@@ -51,7 +53,8 @@ def train(
         recipe: everything that decides the run.
         out: the run folder to make.
         resume: go on from the last checkpoint in `out`, if there is one.
-        init: weights (.safetensors) of the same generator to start from.
+        init: weights of the same generator to start from: a model that ships, or a file that
+            `retint train` (.safetensors) or `retint export` (.onnx) made.
         cache: folder for decoded photographs; the user's cache folder by default.
 
     Raises:
@@ -72,7 +75,7 @@ class _Trainer:
         recipe: Recipe,
         out: Path,
         resume: bool,
-        init: Path | None,
+        init: str | None,
         cache: Path | None,
     ) -> None:
         self.recipe = recipe
@@ -107,6 +110,7 @@ class _Trainer:
         )
 
         self.mean_ab, self.palette_weights = self._color_statistics()
+        self._make_generator(init)
         self.run = Run(out)
         if self.accelerator.is_main_process:
             self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
@@ -114,7 +118,10 @@ class _Trainer:
         self.epoch = self.saved["epoch"] if self.saved else 0
         self.iteration = self.saved["iteration"] if self.saved else 0
         self.best = self.saved["best"] if self.saved else float("inf")
-        self._make_generator(init)
+        if self.saved:
+            self.bare.load_state_dict(self.saved["generator"])
+            if self.ema is not None:
+                self.ema.load_state_dict(self.saved["ema"])
 
     def train_stage(self, number: int) -> None:
         """Train the epochs of one stage that are still to be done."""
@@ -183,7 +190,7 @@ class _Trainer:
 
     def _finish_epoch(self, stage: int, losses: dict[str, float], seconds: float) -> None:
         """Validate and show the generator; every process does, so that none waits."""
-        self.figures = validate(self.judged, self.windows, self.validation)
+        self.figures = validate(self.judged, self.windows, self.validation, self.recipe.strength)
         rate = self.steps_per_epoch * self.recipe.data.batch_size / seconds
         self._log(
             "validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate}
@@ -220,7 +227,7 @@ class _Trainer:
             self.progress.say(f"wrote {model}: retint colorize photo.jpg --model {model}")
         self.accelerator.end_training()
 
-    def _make_generator(self, init: Path | None) -> None:
+    def _make_generator(self, init: str | None) -> None:
         network = self.recipe.generator
         torch.manual_seed(self.recipe.seed)
         self.bare: Generator = create_generator(network.name, **network.options)
@@ -233,10 +240,6 @@ class _Trainer:
         self.ema = (
             copy.deepcopy(self.bare).requires_grad_(False).eval() if self.recipe.ema else None
         )
-        if self.saved:
-            self.bare.load_state_dict(self.saved["generator"])
-            if self.ema is not None:
-                self.ema.load_state_dict(self.saved["ema"])
         # What is validated, shown and exported.
         self.judged: Generator = self.ema if self.ema is not None else self.bare
         self.generator = self.accelerator.prepare(self._compiled(self.bare))
@@ -307,7 +310,7 @@ class _Trainer:
         if not self.accelerator.is_main_process:
             return
         rgb = self.windows.batch(self.validation[:_GRID_PICTURES], train=False)
-        ab, lightness, true_ab = predict(self.judged, rgb)
+        ab, lightness, true_ab = predict(self.judged, rgb, self.recipe.strength)
         save_grid(lightness, ab, true_ab, self.run.grids / f"{name}.png")
 
     def _facts(self, photos: Path, rejected: list[str]) -> dict[str, Any]:
@@ -342,11 +345,21 @@ def _check_size(recipe: Recipe, generator: Generator) -> None:
         )
 
 
-def _load_initial(generator: Generator, file: Path) -> None:
-    if not file.is_file():
-        raise RetintError(f"no weights file {file}: check --init")
+def _load_initial(generator: Generator, init: str) -> None:
+    path = model_path(init) if init in list_models() else Path(init)
+    if not path.is_file():
+        raise RetintError(f"no weights file {path}: check --init")
     try:
-        generator.load_state_dict(load_file(file))
-    except Exception as error:  # safetensors and torch raise many types on files that do not fit
+        weights = read_onnx_weights(path) if path.suffix == ".onnx" else load_file(path)
+        found = generator.load_state_dict(weights, strict=False)
+    except (RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise RetintError(f"{file} does not fit the recipe's generator: {reason}") from error
+        raise RetintError(f"{path} does not fit the recipe's generator: {reason}") from error
+    # ONNX files lack the counters of batch norms, which nothing depends on.
+    missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]
+    odd = [*missing, *found.unexpected_keys]
+    if odd:
+        raise RetintError(
+            f"{path} does not fit the recipe's generator: {odd[0]} is in one of them alone; use "
+            "the recipe it was trained with, or 'finetune' with --init default"
+        )

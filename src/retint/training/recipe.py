@@ -78,6 +78,9 @@ class Recipe(_Section):
     discriminator_width: int = Field(64, ge=8)
     stages: tuple[Stage, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"] = "fp32"
+    strength: float = Field(
+        1.0, ge=0, description="gain on the colours that validation and the model file apply"
+    )
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged generator")
     compile: bool = Field(False, description="torch.compile the networks: slower start, then fast")
     seed: int = 0

@@ -16,9 +16,13 @@ from retint.training.losses import normalized_lab_to_rgb
 
 @torch.no_grad()
 def validate(
-    generator: Generator, windows: Windows, indices: Tensor, batch_size: int = 32
+    generator: Generator,
+    windows: Windows,
+    indices: Tensor,
+    strength: float = 1.0,
+    batch_size: int = 32,
 ) -> dict[str, float]:
-    """Means over the validation pictures `indices`.
+    """Means over the validation pictures `indices`, of colours `strength` times the generator's.
 
     Returns `psnr` of clipped sRGB (dB); `ab_error`, the distance in the ab plane as a share of
     the grey picture's; `colorfulness`, as a share of the truth's; and `score`, `ab_error` plus
@@ -28,7 +32,7 @@ def validate(
     sums = torch.zeros(5, device=indices.device, dtype=torch.float64)
     for batch in indices.split(batch_size):
         rgb = windows.batch(batch, train=False)
-        ab, lightness, true_ab = predict(generator, rgb)
+        ab, lightness, true_ab = predict(generator, rgb, strength)
         result = normalized_lab_to_rgb(lightness, ab).clamp(0, 1)
         mse = (result - rgb).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
         sums += torch.stack(
@@ -50,11 +54,14 @@ def validate(
     return figures
 
 
-def predict(generator: Generator, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def predict(
+    generator: Generator, rgb: Tensor, strength: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Colour the lightness of sRGB (N, 3, H, W) in [0, 1].
 
-    Returns ab/110, lightness `L/50 - 1` and true ab/110, all (N, ., H, W). The generator is left
-    in training mode; its dropout, the noise z, is on, its batch norms use their running figures.
+    Returns ab/110, `strength` times the generator's, lightness `L/50 - 1` and true ab/110, all
+    (N, ., H, W). The generator is left in training mode; its dropout, the noise z, is on, its
+    batch norms use their running figures.
     """
     true_lab = lab.rgb_to_lab(rgb, axis=1)
     lightness = lab.normalize_lightness(true_lab[:, :1])
@@ -64,7 +71,7 @@ def predict(generator: Generator, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     generator.noisy_eval()
     ab = generator(inputs.contiguous(memory_format=torch.channels_last)).float()
     generator.train()
-    ab = functional.interpolate(ab, rgb.shape[-2:], mode="bilinear")
+    ab = strength * functional.interpolate(ab, rgb.shape[-2:], mode="bilinear")
     return ab, lightness, lab.normalize_ab(true_lab[:, 1:])
 
 
