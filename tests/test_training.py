@@ -114,6 +114,10 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
     assert any((run / "events").iterdir())
 
     assert "| epoch | PSNR" in (run / "README.md").read_text()
+    page = (run / "index.html").read_text()
+    assert "epoch 3 of 3" in page
+    for picture in re.findall(r'src="(.+?)"', page):
+        assert (run / picture).is_file()
 
     from retint import Colorizer
 

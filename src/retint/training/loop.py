@@ -25,6 +25,7 @@ from retint.models.palette import ab_palette
 from retint.training.data import Windows, find_pictures, load_photographs, split
 from retint.training.graphs import draw_graphs, save_grid
 from retint.training.losses import nearest_histogram, rebalancing_weights
+from retint.training.page import duration, write_page
 from retint.training.progress import Progress
 from retint.training.recipe import Recipe
 from retint.training.run import Run, git_revision
@@ -61,8 +62,15 @@ def train(
         RetintError: if photographs, recipe or run folder are of no use, or a loss is not finite.
     """
     trainer = _Trainer(photos, recipe, out, resume, init, cache)
-    for stage in range(len(recipe.stages)):
-        trainer.train_stage(stage)
+    try:
+        for stage in range(len(recipe.stages)):
+            trainer.train_stage(stage)
+    except torch.OutOfMemoryError as error:
+        smaller = max(1, recipe.data.batch_size // 2)
+        raise RetintError(
+            f"batches of {recipe.data.batch_size} do not fit into the GPU's memory: start anew "
+            f"with --set data.batch_size={smaller}, or a smaller data.size"
+        ) from error
     trainer.close()
 
 
@@ -116,6 +124,7 @@ class _Trainer:
             self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
         self.saved = self.run.restore(self.device) if resume else None
         self.epoch = self.saved["epoch"] if self.saved else 0
+        self.first_epoch, self.started = self.epoch, time.monotonic()
         self.iteration = self.saved["iteration"] if self.saved else 0
         self.best = self.saved["best"] if self.saved else float("inf")
         if self.saved:
@@ -200,8 +209,15 @@ class _Trainer:
             f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}, GAN "
             f"{losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}; validation PSNR "
             f"{self.figures['psnr']:.2f} dB, ab error {self.figures['ab_error']:.3f} of grey's, "
-            f"colour {self.figures['colorfulness']:.2f} of the truth's; {rate:.0f} images/s"
+            f"colour {self.figures['colorfulness']:.2f} of the truth's; {rate:.0f} images/s, "
+            f"{duration(self._seconds_left())} left"
         )
+
+    def _seconds_left(self) -> float:
+        """Time to the end of the run, by what its epochs took since it was started."""
+        epochs = sum(stage.epochs for stage in self.recipe.stages)
+        done = self.epoch - self.first_epoch
+        return (time.monotonic() - self.started) / done * (epochs - self.epoch)
 
     def _checkpoint(self, state: dict[str, Any]) -> None:
         if not self.accelerator.is_main_process:
@@ -217,11 +233,13 @@ class _Trainer:
         }
         self.run.save(state, self.judged.state_dict(), best=improved)
         draw_graphs(self.run.folder, self.run.graphs)
+        write_page(self.run.folder, self.recipe, self._seconds_left())
 
     def close(self) -> None:
         """Finish the run: its model card, and the best weights as a model file."""
         self.run.close()
         if self.accelerator.is_main_process:
+            write_page(self.run.folder, self.recipe, None)
             write_card(self.run.folder)
             model = export_run(self.run.folder)
             self.progress.say(f"wrote {model}: retint colorize photo.jpg --model {model}")

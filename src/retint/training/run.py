@@ -5,8 +5,10 @@ run.json          versions, git revision, device, photographs used and left out
 metrics.jsonl     one JSON object a line: running losses, validation figures
 events/           the same for TensorBoard
 graphs/, grids/   PNG pictures
+index.html        curves and pictures to look at, renewed while it trains
 checkpoint.pt     the whole state, to resume from
 generator.safetensors, best.safetensors   weights: the last, and the best by validation score
+generator.onnx    the best, for `retint colorize`; README.md, its model card
 """
 
 from __future__ import annotations
