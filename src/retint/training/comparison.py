@@ -13,8 +13,11 @@ from retint.training.graphs import new_graph, plot, save
 from retint.training.run import read_facts, read_metrics, read_recipe
 
 _GRAPHS = {
-    "graph-4-g": ("generators", {"loss_g": "G", "loss_g_l1": "G, L1"}),
-    "graph-5-d-and-g-gan": ("discriminators", {"loss_d": "D", "loss_g_gan": "G, GAN"}),
+    "graph-4-g": ("Graph 4: G's losses", {"loss_g": "G", "loss_g_l1": "G, L1"}),
+    "graph-5-d-and-g-gan": (
+        "Graph 5: D's loss and G's GAN loss",
+        {"loss_d": "D", "loss_g_gan": "G, GAN"},
+    ),
 }
 _HEADER = (
     "run",
@@ -120,7 +123,7 @@ def _races(names: Sequence[str], validations: dict[str, list[dict[str, Any]]]) -
 def _draw(names: Sequence[str], losses: dict[str, list[dict[str, Any]]], out: Path) -> list[Path]:
     drawn = []
     for file, (title, keys) in _GRAPHS.items():
-        figure, axes = new_graph(f"{title} of {' and '.join(names)}", "running mean of the loss")
+        figure, axes = new_graph(title, "running mean of the epoch")
         for number, name in enumerate(names):
             axes.set_prop_cycle(None)  # the same colour for the same loss, a style for each run
             style = _STYLES[number % len(_STYLES)]

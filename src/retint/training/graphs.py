@@ -35,20 +35,23 @@ def draw_graphs(run: Path, out: Path) -> list[Path]:
     """
     lines = read_metrics(run, "train")
     graphs = {
-        "graph-1-d-and-g-gan": ("loss_d_fake", "loss_d_real", "loss_d", "loss_g_gan"),
-        "graph-2-g": ("loss_g", "loss_g_l1"),
-        "graph-3-g-and-d": ("loss_g", "loss_g_gan", "loss_d"),
-        "d-accuracy": ("d_accuracy",),
+        "graph-1-d-and-g-gan": (
+            "Graph 1: losses of D, and G's GAN loss",
+            ("loss_d_fake", "loss_d_real", "loss_d", "loss_g_gan"),
+        ),
+        "graph-2-g": ("Graph 2: G's loss", ("loss_g", "loss_g_l1")),
+        "graph-3-g-and-d": ("Graph 3: losses of G and D", ("loss_g", "loss_g_gan", "loss_d")),
+        "d-accuracy": ("Share of patches that D tells rightly", ("d_accuracy",)),
     }
     drawn = []
-    for name, keys in graphs.items():
-        figure, axes = new_graph(name.replace("-", " "), "running mean of the loss")
+    for name, (title, keys) in graphs.items():
+        figure, axes = new_graph(title, "running mean of the epoch")
         for key in keys:
             plot(axes, lines, key, _LABELS[key])
         drawn.append(save(figure, axes, out / f"{name}.png"))
     validations = read_metrics(run, "validation")
     if validations:
-        figure, axes = new_graph("validation", "share of grey's error, of the truth's colour")
+        figure, axes = new_graph("Validation", "share of grey's error, of the truth's colour")
         plot(axes, validations, "ab_error", "ab error / grey's")
         plot(axes, validations, "colorfulness", "colourfulness / truth's")
         drawn.append(save(figure, axes, out / "validation.png"))
