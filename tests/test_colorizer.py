@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import retint
+from retint import lab
+from retint.evaluation.metrics import ciede2000
 from retint.merge import lightness_of
 
 
@@ -71,3 +74,13 @@ def test_colouring_loads_no_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_seeds_give_visibly_different_colourings_that_stay_near(grey):
+    automatic, *seeded = (
+        lab.rgb_to_lab(retint.colorize(grey, seed=seed) / 255) for seed in (None, 1, 2, 3)
+    )
+    for one, other in combinations(seeded, 2):
+        assert 1 < ciede2000(one, other).mean() < 15
+    for result in seeded:
+        assert ciede2000(result, automatic).mean() < 10

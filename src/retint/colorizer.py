@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retint.errors import RetintError
-from retint.hints import Hint, hint_map, keep_hints
+from retint.hints import Hint, hint_map
 from retint.merge import fit_coloring, lightness_of, merge
 from retint.model import open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
@@ -123,10 +123,7 @@ class Colorizer:
         )
         lightness = lightness_of(small)
         wanted = hint_map(hints, (height, width), (rows, columns)) if hints else None
-        ab = self.model.predict(lightness, seed, wanted)
-        if wanted is not None:
-            ab = keep_hints(ab, wanted, lightness)
-        coloring = fit_coloring(lightness, ab)
+        coloring = fit_coloring(lightness, self.model.predict(lightness, seed, wanted))
         return merge(pixels, coloring, strength)
 
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from retint import lab
 from retint.errors import RetintError
+from retint.hints import keep_hints
+from retint.variety import vary
 
 _CONTRACT = 1
 _LONGEST = 4  # times the card's size: no side that the network sees is longer
-_POINTS = 4  # colours drawn for one of several colourings
-_POINT_RADIUS = 6  # pixels of the network's input
-_LIKELY = 0.8  # colours are drawn from the likeliest that sum up to this probability
 
 Float = NDArray[np.float32]
 
@@ -78,22 +77,33 @@ class Model:
         Returns:
             a and b, (h / k, w / k, 2), k being the card's `out_stride`.
         """
-        height, width = lightness.shape
+        # The network answers, and is asked, with colours that this is still to be applied to.
+        strength = np.float32(self.card["strength"])
         feed = self._feed(lightness, seed or 0)
         if hints is not None:
-            wanted = hints.transpose(2, 0, 1).copy()
-            # The network answers with colours that `strength` is still to be applied to.
-            wanted[:2] = lab.normalize_ab(wanted[:2] / np.float32(self.card["strength"]))
-            feed["hints"][0, :, :height, :width] = wanted * wanted[2]
-        if seed is not None and "palette" in self.card and self.takes_hints:
-            self._draw_hints(feed, (height, width), np.random.default_rng(seed))
-        (ab,) = self._session.run(["ab"], feed)
-        step = self.card["out_stride"]
-        ab = ab[0, :, : height // step, : width // step].transpose(1, 2, 0)
-        colours: Float = lab.denormalize_ab(np.ascontiguousarray(ab)) * np.float32(
-            self.card["strength"]
-        )
-        return colours
+            height, width = lightness.shape
+            asked = lab.normalize_ab(hints[:, :, :2] / strength)
+            shown = hints[:, :, 2:]
+            feed["hints"][0, :, :height, :width] = np.dstack((asked * shown, shown)).transpose(
+                2, 0, 1
+            )
+        if seed is None or "palette" not in self.card:
+            (ab,) = self._run(["ab"], feed, lightness.shape)
+            colours: Float = lab.denormalize_ab(ab) * strength
+        else:
+            ab, palette_logits = self._run(["ab", "palette"], feed, lightness.shape)
+            palette = np.array(self.card["palette"], np.float32)
+            small = cv2.resize(lightness, ab.shape[1::-1], interpolation=cv2.INTER_AREA)
+            colours = vary(lab.denormalize_ab(ab) * strength, palette_logits, palette, small, seed)
+        return colours if hints is None else keep_hints(colours, hints, lightness)
+
+    def _run(self, names: list[str], feed: dict[str, Float], size: tuple[int, ...]) -> list[Float]:
+        """Outputs (h / k, w / k, C) by name, without the padding."""
+        rows, columns = (side // self.card["out_stride"] for side in size)
+        return [
+            np.ascontiguousarray(output[0, :, :rows, :columns].transpose(1, 2, 0))
+            for output in self._session.run(names, feed)
+        ]
 
     def _feed(self, lightness: Float, seed: int) -> dict[str, Float]:
         """Inputs by name: padded lightness, no hints, noise from the seed."""
@@ -113,32 +123,6 @@ class Model:
             shape = (1, channels, rows // factor, columns // factor)
             feed[f"noise_{number}"] = random.random(shape, np.float32)
         return feed
-
-    def _draw_hints(
-        self, feed: dict[str, Float], size: tuple[int, int], random: np.random.Generator
-    ) -> None:
-        """Put hints into `feed` that the model itself holds possible, one after the other.
-
-        Each colour is drawn from what the model expects there, given the colours before: so the
-        whole stays plausible, and what depends on each other changes together.
-        """
-        palette = np.array(self.card["palette"], np.float32)
-        step = self.card["out_stride"]
-        hints = feed["hints"][0]
-        for _ in range(_POINTS):
-            y, x = (int(random.integers(side)) for side in size)
-            (logits,) = self._session.run(["palette"], feed)
-            around = logits[0, :, max(0, y // step - 1) :, max(0, x // step - 1) :][:, :3, :3]
-            scores = around.reshape(len(palette), -1).mean(axis=1).astype(np.float64)
-            chances = np.exp(scores - scores.max())
-            colour = palette[_draw_likely(chances / chances.sum(), random)]
-            near = (
-                slice(max(0, y - _POINT_RADIUS), y + _POINT_RADIUS + 1),
-                slice(max(0, x - _POINT_RADIUS), x + _POINT_RADIUS + 1),
-            )
-            if not hints[2, near[0], near[1]].any():  # what a person asked for stays
-                hints[:2, near[0], near[1]] = lab.normalize_ab(colour)[:, None, None]
-                hints[2, near[0], near[1]] = 1
 
 
 def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None) -> Model:
@@ -182,10 +166,3 @@ def _provider(name: str) -> str:
             return str(provider)
     known = ", ".join(provider.removesuffix("ExecutionProvider") for provider in available)
     raise RetintError(f"ONNX Runtime here has no provider '{name}': choose one of {known}")
-
-
-def _draw_likely(chances: NDArray[np.float64], random: np.random.Generator) -> int:
-    """Index of one of the likeliest entries, by their chances."""
-    order = np.argsort(-chances)
-    kept = order[: np.searchsorted(np.cumsum(chances[order]), _LIKELY) + 1]
-    return int(random.choice(kept, p=chances[kept] / chances[kept].sum()))
