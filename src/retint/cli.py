@@ -260,6 +260,10 @@ def evaluate(
         int | None, typer.Option(min=2, help="Use so many photographs, spread over all.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="As of `retint colorize`.")] = None,
+    aged: Annotated[
+        bool,
+        typer.Option("--aged", help="Add a row for each model on pictures aged like old prints."),
+    ] = False,
     lpips: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="torchvision's AlexNet weights: adds LPIPS."),
@@ -286,7 +290,7 @@ def evaluate(
         from retint.training.data import find_pictures
 
     check_free(out, overwrite=overwrite)
-    systems = open_systems(targets, seed)
+    systems = open_systems(targets, seed, aged=aged)
     pictures = find_pictures(photos)
     if limit is not None and limit < len(pictures):
         pictures = [pictures[i * len(pictures) // limit] for i in range(limit)]

@@ -73,7 +73,7 @@ def reproduce(
     evaluations = []
     for test in tests:
         say(f"testing on {test}")
-        systems = open_systems([str(run) for run in runs], seed=None)
+        systems = open_systems([str(run) for run in runs])
         evaluation = evaluate(test, find_pictures(test), systems)
         write_report(evaluation, out / f"test-{test.stem}", overwrite=True)
         evaluations.append(evaluation)

@@ -26,7 +26,7 @@ def report(photographs, tmp_path_factory):
             image.convert("L").save(folder / "grey pictures" / f"{path.stem}.png")
     done = retint(
         *("evaluate", "default", folder / "perfect", folder / "grey pictures", photographs),
-        *("-o", folder / "out", "--limit", 6, "--size", 128),
+        *("-o", folder / "out", "--limit", 6, "--size", 124, "--aged"),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, folder
@@ -37,7 +37,7 @@ def test_the_table_has_baselines_and_protocol(report):
     for word in ("grey", "mean colour", "default", "perfect", "PSNR", "CIEDE2000", "ST-LPIPS"):
         assert word in printed
     assert "6 photographs of" in printed
-    assert "128 x 128 px" in printed
+    assert "124 x 124 px" in printed
     assert {file.name for file in (folder / "out").iterdir()} == {
         "results.json",
         "pictures.csv",
@@ -57,6 +57,10 @@ def test_the_figures_are_those_of_the_pictures(report):
     assert grey["colorfulness"]["value"] == 0
     # Grey bytes of another program are not far from ours, which keep L.
     assert systems["grey pictures"]["psnr"]["value"] == pytest.approx(grey["psnr"]["value"], abs=2)
+    # Aged input costs something, and is judged on clean lightness: it loses no more than colour.
+    aged, clean = systems["default, aged input"], systems["default"]
+    assert aged["psnr"]["value"] > grey["psnr"]["value"] - 1
+    assert aged["ciede2000"]["value"] != clean["ciede2000"]["value"]
     for figures in systems.values():
         assert figures["psnr"]["low"] <= figures["psnr"]["value"] <= figures["psnr"]["high"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from retint import lab
 from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.merge import Coloring, merge
 from retint.model import open_model
 from retint.photo import SUFFIXES, read_photo
+from retint.training.degrade import aged_grey
 
 Pixels = NDArray[np.uint8]
 
@@ -92,6 +95,25 @@ class ModelSystem:
         return self._colorizer.colorize_pixels(picture.grey, seed=self._seed)
 
 
+class AgedInput:
+    """A model that sees the picture as an old print would show it.
+
+    Its colours are judged on the clean lightness, so that the table tells what age does to them.
+    """
+
+    def __init__(self, name: str, colorizer: Colorizer, seed: int | None = None) -> None:
+        self.name = f"{name}, aged input"
+        self._colorizer, self._seed = colorizer, seed
+
+    def color(self, picture: JudgedPicture) -> Pixels:
+        """See `System`. The same picture ages in the same way every time."""
+        seed = zlib.crc32(picture.name.encode())
+        grey = aged_grey(picture.truth, seed)
+        aged = self._colorizer.colorize_pixels(grey, seed=self._seed)
+        ab = lab.rgb_to_lab(aged.astype(np.float32) / 255)[:, :, 1:]
+        return merge(picture.grey, Coloring(np.zeros_like(ab), ab))
+
+
 class FolderSystem:
     """Whole photographs coloured elsewhere, one picture for each, named like it.
 
@@ -135,8 +157,12 @@ def square(image: Image.Image, size: int) -> Pixels:
     return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
 
 
-def open_systems(targets: list[str], seed: int | None) -> list[System]:
+def open_systems(
+    targets: list[str], seed: int | None = None, *, aged: bool = False
+) -> list[System]:
     """Systems of the command line: names of models, .onnx files, run folders, picture folders.
+
+    With `aged`, every model comes a second time, seeing aged pictures.
 
     Raises:
         RetintError: if one is none of these.
@@ -144,21 +170,28 @@ def open_systems(targets: list[str], seed: int | None) -> list[System]:
     systems: list[System] = []
     for target in targets:
         folder = Path(target)
-        if not folder.is_dir():
-            name = Path(target).stem if target.endswith(".onnx") else target
-            systems.append(ModelSystem(name, Colorizer(target), seed))
-        elif (folder / "recipe.yaml").exists():
-            model = folder / "generator.onnx"
-            if not model.exists():
-                raise RetintError(f"{folder} has no {model.name}: run 'retint export {folder}'")
-            systems.append(ModelSystem(folder.resolve().name, Colorizer(model), seed))
-        else:
+        if folder.is_dir() and not (folder / "recipe.yaml").exists():
             systems.append(FolderSystem(folder.resolve()))
+            continue
+        name, colorizer = _open_model(target)
+        systems.append(ModelSystem(name, colorizer, seed))
+        if aged:
+            systems.append(AgedInput(name, colorizer, seed))
     names = [system.name for system in systems]
     doubles = {name for name in names if names.count(name) > 1}
     if doubles:
         raise RetintError(f"two systems are called {doubles.pop()}: rename one of them")
     return systems
+
+
+def _open_model(target: str) -> tuple[str, Colorizer]:
+    run = Path(target)
+    if not run.is_dir():
+        return (run.stem if run.suffix == ".onnx" else target), Colorizer(target)
+    model = run / "generator.onnx"
+    if not model.exists():
+        raise RetintError(f"{run} has no {model.name}: run 'retint export {run}'")
+    return run.resolve().name, Colorizer(model)
 
 
 def mean_color_beside(systems: Sequence[System]) -> MeanColor:

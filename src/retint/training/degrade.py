@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -40,6 +42,18 @@ def aged_lightness(rgb: Tensor) -> Tensor:
     return lab.rgb_to_lightness(
         _jpeg(_grain(_tone_curve(tone))).clamp(0, 1).expand(-1, 3, -1, -1), axis=1
     ).unsqueeze(1)
+
+
+def aged_grey(rgb: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """Grey bytes (H, W) of one picture (H, W, 3), aged; any size, the same for the same seed."""
+    height, width = rgb.shape[:2]
+    pixels = torch.tensor(rgb).permute(2, 0, 1).unsqueeze(0).float() / 255
+    padded = functional.pad(pixels, (0, -width % 8, 0, -height % 8), mode="replicate")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        lightness = aged_lightness(padded)[0, 0, :height, :width]
+    grey = lab.lab_to_rgb(functional.pad(lightness[..., None], (0, 2)))[..., 0]
+    return (grey.clamp(0, 1) * 255).round().byte().numpy()
 
 
 def _uniform(like: Tensor, low: float, high: float) -> Tensor:
