@@ -103,6 +103,12 @@ def test_another_aspect_ratio_is_named(photographs, tmp_path):
     fails_in_one_line(done, "64 x 64", "whole photograph")
 
 
+def test_two_systems_of_one_name_are_refused(photographs, tmp_path):
+    (tmp_path / "grey").mkdir()
+    done = retint("evaluate", tmp_path / "grey", photographs, "-o", tmp_path / "out")
+    fails_in_one_line(done, "'grey'", "rename")
+
+
 @pytest.mark.parametrize(
     ("target", "word"), [("nobody", "no model 'nobody'"), ("nobody.onnx", "no model")]
 )

@@ -39,6 +39,9 @@ _LEVEL = 0.95
 _COMPONENTS = 64  # of the lite features: their full covariance wants more pictures than sets have
 
 
+_TRUTH = "truth"
+
+
 @dataclass(frozen=True)
 class Metric:
     """A column of the table.
@@ -146,14 +149,14 @@ class _Judges:
         self._components = 0 if inception is not None else _COMPONENTS
 
     def frechet_distances(self, features: dict[str, NDArray[Any]]) -> dict[str, float]:
-        """Distance of each set of features (N, D) from the one called "truth"."""
+        """Distance of each set of features (N, D) from the truth's."""
         if self._components:
-            axes = metrics.principal_components(features["truth"], self._components)
+            axes = metrics.principal_components(features[_TRUTH], self._components)
             features = {name: values @ axes for name, values in features.items()}
         return {
-            name: metrics.feature_distance(values, features["truth"])
+            name: metrics.feature_distance(values, features[_TRUTH])
             for name, values in features.items()
-            if name != "truth"
+            if name != _TRUTH
         }
 
 
@@ -181,12 +184,18 @@ def evaluate(
         progress: called with the number of photographs done.
 
     Raises:
-        RetintError: if no photograph can be used, or a system cannot colour one.
+        RetintError: if no photograph can be used, a system cannot colour one, or two have a name.
     """
     torch.set_num_threads(1)  # the pictures are what runs in parallel
+    mean_color = mean_color_beside(systems)
+    systems = [Grey(), mean_color, *systems]
+    names = [*(system.name for system in systems), _TRUTH]
+    for name in names:
+        if names.count(name) > 1:
+            raise RetintError(
+                f"two rows of the table are called '{name}': rename the folder or file"
+            )
     judges = _Judges(lpips, inception)
-    grey, mean_color = Grey(), mean_color_beside(systems)
-    systems = [grey, mean_color, *systems]
     used: list[Picture] = []
     left_out: list[str] = []
     histograms = []
@@ -214,7 +223,7 @@ def evaluate(
                 figures = figures_of(result, test.truth, histogram)
                 figures |= {key: far(result, test.truth) for key, far in judges.distances.items()}
                 rows[system.name] = (figures, judges.features(result))
-            rows["truth"] = ({}, judges.features(test.truth))
+            rows[_TRUTH] = ({}, judges.features(test.truth))
             return rows
 
         judged = []

@@ -177,10 +177,6 @@ def open_systems(
         systems.append(ModelSystem(name, colorizer, seed))
         if aged:
             systems.append(AgedInput(name, colorizer, seed))
-    names = [system.name for system in systems]
-    doubles = {name for name in names if names.count(name) > 1}
-    if doubles:
-        raise RetintError(f"two systems are called {doubles.pop()}: rename one of them")
     return systems
 
 
