@@ -250,7 +250,11 @@ def _write_onnx(wrapped: _Exportable, outputs: list[str], path: Path) -> None:
             path,
             input_names=list(inputs),
             output_names=outputs,
-            dynamic_axes={name: {0: "N", 2: "H", 3: "W"} for name in (*inputs, *outputs)},
+            # A name for each size: ONNX Runtime takes equal names for equal sizes.
+            dynamic_axes={
+                name: {0: "N", 2: f"{name}_height", 3: f"{name}_width"}
+                for name in (*inputs, *outputs)
+            },
             dynamo=False,
             # Norms stay apart from their convolutions, so that training can start from the file;
             # ONNX Runtime joins them when it opens it.
