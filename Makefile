@@ -5,7 +5,7 @@ PYTHON ?= python3
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo install test lint bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/'
@@ -19,8 +19,10 @@ demo: $(UV)  ## Install the core and colour the sample photographs into out/
 	@start=$$(date +%s); .venv/bin/retint colorize samples -o out --overwrite && \
 	echo "done in $$(( $$(date +%s) - start )) s"
 
-test: $(UV)  ## Install everything, check style and types, run the tests
+install: $(UV)  ## Install everything: training, measuring, the tests' tools
 	$(UV) sync --locked --quiet --all-extras
+
+test: install  ## Install everything, check style and types, run the tests
 	$(MAKE) --no-print-directory lint
 	.venv/bin/pytest
 

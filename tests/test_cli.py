@@ -47,6 +47,25 @@ def test_outputs_are_not_coloured_again(photo):
     assert len(list(photo.parent.iterdir())) == 2
 
 
+def test_the_original_is_never_replaced(photo):
+    before = photo.read_bytes()
+    done = retint("colorize", photo, "-o", photo, "--overwrite")
+    fails_in_one_line(done, "the photograph itself")
+    assert photo.read_bytes() == before
+
+
+def test_an_output_of_an_unknown_format_is_named(photo, tmp_path):
+    done = retint("colorize", photo, "-o", tmp_path / "out.gif")
+    fails_in_one_line(done, "out.gif", "'.gif'")
+    assert not (tmp_path / "out.gif").exists()
+
+
+def test_a_sample_is_that_of_its_seed(photo, tmp_path):
+    assert retint("colorize", photo, "--samples", 2, "-o", tmp_path / "out").returncode == 0
+    assert retint("colorize", photo, "--seed", 2, "-o", tmp_path / "two.jpg").returncode == 0
+    assert (tmp_path / "two.jpg").read_bytes() == (tmp_path / "out/cat-color-2.jpg").read_bytes()
+
+
 def test_samples_differ(photo):
     assert retint("colorize", photo, "--samples", 2).returncode == 0
     one, two = (np.asarray(Image.open(photo.with_name(f"cat-color-{n}.jpg"))) for n in (1, 2))

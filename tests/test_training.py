@@ -144,6 +144,18 @@ def test_runs_are_compared(photographs, tmp_path):
     fails_in_one_line(done, "nothing", "not a run folder")
 
 
+def test_resuming_takes_the_recipe_of_the_run(photographs, tmp_path):
+    tiny = [part for change in TINY for part in ("--set", change)]
+    run = ("--out", tmp_path / "run")
+    done = retint(
+        "train", photographs, "--recipe", "unet-gan", *tiny, *run, "--set", "stages.0.epochs=1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert retint("train", photographs, *run, "--resume").returncode == 0
+    done = retint("train", tmp_path / "nothing", "--out", tmp_path / "other", "--resume")
+    assert "nothing to resume" in done.stderr
+
+
 def test_a_finished_run_is_not_overwritten(photographs, tmp_path):
     recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1"))
     train(photographs, recipe, tmp_path / "run", cache=tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.hints import Hint, read_strokes
-from retint.photo import SUFFIXES, output_path, read_photo, write_photo
+from retint.photo import SUFFIXES, is_output, output_path, read_photo, write_photo
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ def plan_jobs(
     if as_file and (len(paths) > 1 or paths[0].is_dir() or samples > 1):
         plan.problems.append(f"{out} is one file: give a folder for several pictures")
         return plan
+    if out is not None and _looks_like_a_file(out) and not as_file:
+        known = ", ".join(sorted(SUFFIXES))
+        plan.problems.append(
+            f"{out}: no picture that retint writes ends in '{out.suffix}': use {known}, or make "
+            "the folder first if it is one"
+        )
+        return plan
     taken: dict[Path, Path] = {}
     for path in paths:
         for source, root in _sources(path, plan):
@@ -85,8 +93,8 @@ def colorize_jobs(
 ) -> Iterator[Outcome]:
     """Do the jobs; a bad photograph is told in its outcome and the rest goes on.
 
-    Of several colourings the first is the one of `seed`, or the most likely one, the others are
-    those of the seeds after it. `hints`, and those in the picture `strokes`, go for all jobs.
+    One colouring is that of `seed`, or the most likely one; several are those of `seed`, or 1, and
+    of the seeds after it. `hints`, and those in the picture `strokes`, go for all jobs.
     """
     for job in jobs:
         written: list[Path] = []
@@ -95,7 +103,7 @@ def colorize_jobs(
             painted = read_strokes(strokes, photo.pixels.shape[:2]) if strokes else []
             wanted = [*painted, *hints]
             for number, target in enumerate(job.targets):
-                chosen = seed if number == 0 else (seed or 0) + number
+                chosen = seed if len(job.targets) == 1 else (seed or 1) + number
                 colored = colorizer.colorize_photo(
                     photo, seed=chosen, strength=strength, hints=wanted
                 )
@@ -118,7 +126,7 @@ def _sources(path: Path, plan: Plan) -> Iterator[tuple[Path, Path]]:
     found = sorted(
         file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES
     )
-    outputs = {file for file in found if _is_output(file)}
+    outputs = {file for file in found if is_output(file)}
     plan.skipped += len(outputs)
     if len(found) == len(outputs):
         known = ", ".join(sorted(SUFFIXES))
@@ -128,12 +136,8 @@ def _sources(path: Path, plan: Plan) -> Iterator[tuple[Path, Path]]:
             yield file, path
 
 
-def _is_output(file: Path) -> bool:
-    """Whether `file` is named as a colouring of a photograph beside it."""
-    stem, marker, number = file.stem.rpartition("-color")
-    if not marker or (number and not number.removeprefix("-").isdecimal()):
-        return False
-    return file.with_name(stem + file.suffix).is_file()
+def _looks_like_a_file(out: Path) -> bool:
+    return not out.exists() and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
 
 
 def _collision(
@@ -142,6 +146,10 @@ def _collision(
     for target in targets:
         if target in taken:
             return f"{source} and {taken[target]} would both be written to {target}: rename one"
-        if target.exists() and (not overwrite or target.samefile(source)):
+        if target.exists() and target.samefile(source):
+            return (
+                f"{target} is the photograph itself, which retint never replaces: choose another -o"
+            )
+        if target.exists() and not overwrite:
             return f"{target} exists: add --overwrite to replace it, or choose another -o"
     return None

@@ -93,14 +93,22 @@ def colorize(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A name of `retint models`, or an ONNX file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="A name of `retint models`, an ONNX file, or a run folder."
+        ),
     ] = "default",
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Choose one of the colourings; the same seed, the same colours."),
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Different colourings of each: photo-color-1.jpg, ...-2.jpg.")
+        int,
+        typer.Option(
+            min=1,
+            help="Different colourings of each: photo-color-1.jpg is that of --seed 1, and so on; "
+            "with --seed S they begin there.",
+        ),
     ] = 1,
     strength: Annotated[
         float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
@@ -190,7 +198,7 @@ def info(
     from retint.model import list_models, open_model
     from retint.photo import describe_photo
 
-    is_model = target in list_models() or target.lower().endswith(".onnx")
+    is_model = target in list_models() or target.lower().endswith(".onnx") or Path(target).is_dir()
     facts = open_model(target).card if is_model else describe_photo(Path(target))
     facts.pop("palette", None)  # 261 colours, of no use to a reader
     width = max(map(len, facts))
@@ -207,8 +215,13 @@ def train(
         Path, typer.Option("--out", "-o", metavar="RUN", help="The run folder to make.")
     ],
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A recipe that ships, or a YAML file.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A recipe that ships, or a YAML file; 'default' if none is given, or with "
+            "--resume the run's own.",
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a part of the recipe."),
@@ -231,7 +244,11 @@ def train(
         from retint.training.loop import train as train_run
         from retint.training.recipe import load_recipe
 
-    train_run(photos, load_recipe(recipe, changes or ()), out, resume=resume, init=init)
+    own = out / "recipe.yaml"
+    if resume and not own.exists():
+        typer.echo(f"nothing to resume in {out}: starting anew", err=True)
+    name = recipe or (str(own) if resume and own.exists() else "default")
+    train_run(photos, load_recipe(name, changes or ()), out, resume=resume, init=init)
 
 
 @app.command()
@@ -319,6 +336,7 @@ def compare(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the graphs.")
     ] = Path("comparison"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace graphs.")] = False,
 ) -> None:
     """Compare runs: a table of validation figures, graphs of the losses (the report's 4 and 5)."""
     if len(runs) < 2:
@@ -326,7 +344,7 @@ def compare(
     with _needs_extra("compare"):
         from retint.training.comparison import compare_runs
 
-    comparison = compare_runs(runs, out)
+    comparison = compare_runs(runs, out, overwrite=overwrite)
     _print(comparison.table)
     for line in comparison.remarks:
         typer.echo(line)
@@ -432,7 +450,8 @@ def _needs_extra(command: str) -> Iterator[None]:
         if (error.name or "").startswith("retint"):
             raise  # a module of ours: no installation mends that
         raise RetintError(
-            f"retint {command} needs the training extra: pip install 'retint[train]'"
+            f"retint {command} needs the training extra: run 'make install' in the clone, or "
+            "pip install '.[train]' there"
         ) from error
 
 

@@ -20,8 +20,8 @@ from retint.photo import read_photo
 _SPOT = 3  # pixels of the network's input around a hint's place; it learnt from spots of 0 to 4
 _STROKE_CELLS = 256  # strokes are read as cells, so many on the picture's short side at most
 
-_REACH = 0.25  # of the short side: how far a hint reaches over an even surface
-_EDGE = 15.0  # a step of L between neighbouring cells that ends its reach
+_REACH = 0.6  # of the short side: how far a hint reaches over an even surface
+_EDGE = 9.0  # a step of L between neighbouring cells that ends its reach
 
 _HINT = re.compile(r"(\d+),(\d+),#?([0-9a-fA-F]{6})")
 

@@ -129,7 +129,7 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
     """Open a model that ships, by name, or a model file.
 
     Args:
-        name_or_path: one of `list_models()`, or the path of an .onnx file.
+        name_or_path: one of `list_models()`, an .onnx file, or a run folder with one.
         providers: what computes, such as `["CUDA", "CPU"]`, first choice first; the CPU if None.
 
     Raises:
@@ -138,6 +138,10 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
     if str(name_or_path) in list_models():
         return Model(model_path(str(name_or_path)), providers)
     path = Path(name_or_path)
+    if path.is_dir():
+        path = path / "generator.onnx"
+        if not path.exists():
+            raise RetintError(f"{path.parent} has no {path.name}: run 'retint export' on the run")
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -137,6 +139,14 @@ def output_path(source: Path, sample: int | None = None) -> Path:
     """Name of the coloured picture beside its source: photo-color.jpg, or photo-color-2.jpg."""
     number = "" if sample is None else f"-{sample}"
     return source.with_name(f"{source.stem}-color{number}{source.suffix}")
+
+
+def is_output(file: Path) -> bool:
+    """Whether `file` is named as a colouring of a photograph beside it."""
+    stem, marker, number = file.stem.rpartition("-color")
+    if not marker or (number and not number.removeprefix("-").isdecimal()):
+        return False
+    return file.with_name(stem + file.suffix).is_file()
 
 
 def describe_photo(path: Path) -> dict[str, str]:
@@ -272,8 +282,12 @@ def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image:
     return converted or alpha_free
 
 
+@cache
 def _srgb_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    # The date in the header is the moment it was made; without it, equal pictures are equal files.
+    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
+    return bytes(profile)
 
 
 def _is_grey_palette(image: Image.Image) -> bool:

@@ -69,7 +69,7 @@ def reproduce(
     for recipe, run in zip(recipes, runs, strict=True):
         say(f"training {recipe.name} in {run}")
         train(photos, recipe, run, resume=True)
-    comparison = compare_runs(runs, out / "comparison")
+    comparison = compare_runs(runs, out / "comparison", overwrite=True)
     evaluations = []
     for test in tests:
         say(f"testing on {test}")

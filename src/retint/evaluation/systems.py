@@ -181,13 +181,10 @@ def open_systems(
 
 
 def _open_model(target: str) -> tuple[str, Colorizer]:
-    run = Path(target)
-    if not run.is_dir():
-        return (run.stem if run.suffix == ".onnx" else target), Colorizer(target)
-    model = run / "generator.onnx"
-    if not model.exists():
-        raise RetintError(f"{run} has no {model.name}: run 'retint export {run}'")
-    return run.resolve().name, Colorizer(model)
+    path = Path(target)
+    if path.is_dir():
+        return path.resolve().name, Colorizer(target)
+    return (path.stem if path.suffix == ".onnx" else target), Colorizer(target)
 
 
 def mean_color_beside(systems: Sequence[System]) -> MeanColor:

@@ -50,12 +50,15 @@ class Comparison:
     graphs: list[Path]
 
 
-def compare_runs(runs: Sequence[Path], out: Path) -> Comparison:
+def compare_runs(runs: Sequence[Path], out: Path, *, overwrite: bool = False) -> Comparison:
     """Compare runs and draw their losses against iterations into `out`.
 
     Raises:
-        RetintError: if one is not a run folder or has not finished an epoch.
+        RetintError: if one is not a run folder or has not finished an epoch, or `out` holds
+            graphs and `overwrite` is not set.
     """
+    if not overwrite and any((out / f"{file}.png").exists() for file in _GRAPHS):
+        raise RetintError(f"{out} holds graphs: add --overwrite, or give another --out")
     names = _names(runs)
     validations = {name: _validations(run) for name, run in zip(names, runs, strict=True)}
     losses = {name: read_metrics(run, "train") for name, run in zip(names, runs, strict=True)}

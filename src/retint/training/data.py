@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from retint.errors import RetintError
+from retint.photo import is_output
 from retint.training.recipe import Data
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -65,7 +66,9 @@ class Photographs:
 def find_pictures(source: Path) -> list[Picture]:
     """Pictures of a folder and its sub-folders, or of a tar archive, or of a folder of archives.
 
-    Sorted by name. Raises:
+    Sorted by name; without retint's own colourings of pictures beside them.
+
+    Raises:
         RetintError: if there is none.
     """
     if not source.exists():
@@ -75,7 +78,7 @@ def find_pictures(source: Path) -> list[Picture]:
     for file in files:
         if file.suffix == ".tar":
             pictures += _members(file)
-        elif file.suffix.lower() in _SUFFIXES:
+        elif file.suffix.lower() in _SUFFIXES and not is_output(file):
             pictures.append(Picture(file.relative_to(source.parent).as_posix(), file))
     if not pictures:
         raise RetintError(f"{source} holds no pictures: give a folder of photographs or a .tar")
@@ -199,8 +202,8 @@ def split(count: int, data: Data, seed: int) -> tuple[NDArray[np.int64], NDArray
         np.random.default_rng(seed).shuffle(order)
     if not 0 < kept < count:
         raise RetintError(
-            f"{count} usable photographs cannot be split with data.validation={data.validation}: "
-            "give more photographs or another share"
+            f"{count} colour photographs cannot be split with data.validation={data.validation}: "
+            "give more, or --set data.validation=0.2"
         )
     return np.sort(order[:-kept]), np.sort(order[-kept:])
 

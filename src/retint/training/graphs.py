@@ -45,6 +45,8 @@ def draw_graphs(run: Path, out: Path) -> list[Path]:
     }
     drawn = []
     for name, (title, keys) in graphs.items():
+        if not any(line[keys[0]] for line in lines):
+            continue  # no stage had a discriminator yet
         figure, axes = new_graph(title, "running mean of the epoch")
         for key in keys:
             plot(axes, lines, key, _LABELS[key])
@@ -71,7 +73,13 @@ def plot(
 ) -> None:
     """Add one quantity of metrics lines to a graph."""
     iterations = [line["iteration"] for line in lines]
-    axes.plot(iterations, [line[key] for line in lines], label=label, linestyle=linestyle)
+    axes.plot(
+        iterations,
+        [line[key] for line in lines],
+        label=label,
+        linestyle=linestyle,
+        marker="." if len(lines) < 9 else None,
+    )
 
 
 def save(figure: Figure, axes: Any, path: Path) -> Path:

@@ -205,9 +205,13 @@ class _Trainer:
             "validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate}
         )
         self._grid(f"epoch-{self.epoch:03d}")
+        shown = f"G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}"
+        if self.recipe.stages[stage].gan:
+            shown += f", GAN {losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}"
+        else:
+            shown += ")"
         self.progress.say(
-            f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}, GAN "
-            f"{losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}; validation PSNR "
+            f"epoch {self.epoch}: {shown}; validation PSNR "
             f"{self.figures['psnr']:.2f} dB, ab error {self.figures['ab_error']:.3f} of grey's, "
             f"colour {self.figures['colorfulness']:.2f} of the truth's; {rate:.0f} images/s, "
             f"{duration(self._seconds_left())} left"
