@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -19,8 +18,6 @@ from retint.errors import RetintError
 
 if TYPE_CHECKING:
     from retint.tables import Table
-
-_BAR_AFTER = 2.0  # seconds; shorter work needs no bar
 
 
 class _Group(TyperGroup):
@@ -143,6 +140,7 @@ def colorize(
     _log_details(verbose)
     from retint.batch import colorize_jobs, plan_jobs
     from retint.hints import parse_hint
+    from retint.progress import Progress
 
     wanted = [parse_hint(text) for text in hints or ()]
     plan = plan_jobs(paths, out, samples=samples, overwrite=overwrite)
@@ -155,16 +153,17 @@ def colorize(
         from retint.colorizer import Colorizer
 
         colorizer = Colorizer(model, [provider] if provider else None)
-        with _progress("colouring", len(plan.jobs)) as advance:
-            for outcome in colorize_jobs(
-                plan.jobs,
-                colorizer,
-                seed=seed,
-                strength=strength,
-                hints=wanted,
-                strokes=strokes,
-                overwrite=overwrite,
-            ):
+        outcomes = colorize_jobs(
+            plan.jobs,
+            colorizer,
+            seed=seed,
+            strength=strength,
+            hints=wanted,
+            strokes=strokes,
+            overwrite=overwrite,
+        )
+        with Progress().task("colouring", len(plan.jobs)) as advance:
+            for done, outcome in enumerate(outcomes, start=1):
                 for written in outcome.written:
                     typer.echo(f"{outcome.source} -> {written}")
                 if outcome.error:
@@ -172,7 +171,7 @@ def colorize(
                     failed += 1
                 else:
                     colored += 1
-                advance()
+                advance(done)
     if colored + failed + plan.skipped > 1:
         typer.echo(f"{colored} coloured, {failed} failed, {plan.skipped} skipped", err=True)
     if failed:
@@ -304,6 +303,7 @@ def evaluate(
         from retint.evaluation.protocol import evaluate as measure
         from retint.evaluation.report import check_free, table_of, write_report
         from retint.evaluation.systems import open_systems
+        from retint.progress import Progress
         from retint.training.data import find_pictures
 
     check_free(out, overwrite=overwrite)
@@ -311,7 +311,7 @@ def evaluate(
     pictures = find_pictures(photos)
     if limit is not None and limit < len(pictures):
         pictures = [pictures[i * len(pictures) // limit] for i in range(limit)]
-    with _progress("measuring", len(pictures)) as advance:
+    with Progress().task("measuring", len(pictures)) as advance:
         evaluation = measure(
             photos,
             pictures,
@@ -320,7 +320,7 @@ def evaluate(
             seed=seed,
             lpips=lpips,
             inception=inception,
-            progress=lambda _: advance(),
+            progress=advance,
         )
     _print(table_of(evaluation))
     typer.echo(evaluation.protocol.line())
@@ -453,33 +453,3 @@ def _needs_extra(command: str) -> Iterator[None]:
             f"retint {command} needs the training extra: run 'make install' in the clone, or "
             "pip install '.[train]' there"
         ) from error
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal once the work takes long; elsewhere the lines printed are enough."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Remaining(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # a pipe gets its lines as they are
-    )
-    task = bars.add_task(title, total=total)
-    timer = threading.Timer(_BAR_AFTER, bars.start)
-    timer.start()
-    try:
-        yield lambda: bars.advance(task)
-    finally:
-        timer.cancel()
-        timer.join()
-        bars.stop()

@@ -22,11 +22,11 @@ from retint.export import export_run, read_onnx_weights, write_card
 from retint.model import list_models, model_path
 from retint.models import Generator, PatchGAN, create_generator, initialize
 from retint.models.palette import ab_palette
+from retint.progress import Progress
 from retint.training.data import Windows, find_pictures, load_photographs, split
 from retint.training.graphs import draw_graphs, save_grid
 from retint.training.losses import nearest_histogram, rebalancing_weights
 from retint.training.page import duration, write_page
-from retint.training.progress import Progress
 from retint.training.recipe import Recipe
 from retint.training.run import Run, git_revision
 from retint.training.step import LOSSES, GraphedStep, Step

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+_BAR_AFTER = 2.0  # seconds; shorter work needs no bar
 _LINE_EVERY = 30.0  # seconds
 
 
@@ -26,17 +29,33 @@ class Progress:
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
         """Give a function to be called with how many of `total` are done."""
-        if self._console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            with Bars(*columns, console=self._console, transient=True) as bars:
-                task = bars.add_task(title, total=total)
-                yield lambda done: bars.update(task, completed=done)
-            return
+        shown = self._bar if self._console.is_terminal else self._lines
+        with shown(title, total) as advance:
+            yield advance
+
+    @contextmanager
+    def _bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # a pipe gets its lines as they are
+        )
+        task = bars.add_task(title, total=total)
+        timer = threading.Timer(_BAR_AFTER, bars.start)
+        timer.start()
+        try:
+            yield lambda done: bars.update(task, completed=done)
+        finally:
+            timer.cancel()
+            timer.join()
+            bars.stop()
+
+    @contextmanager
+    def _lines(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
         said = time.monotonic()
 
         def advance(done: int) -> None:
