@@ -140,7 +140,9 @@ def test_runs_are_compared(photographs, tmp_path):
     for graph in ("graph-4-g.png", "graph-5-d-and-g-gan.png"):
         with Image.open(tmp_path / "out" / graph) as picture:
             assert picture.width > 500
-    done = retint("compare", tmp_path / "short", tmp_path / "nothing", "-o", tmp_path / "out")
+    done = retint("compare", tmp_path / "short", tmp_path / "long", "-o", tmp_path / "out")
+    fails_in_one_line(done, "holds graphs", "--overwrite")
+    done = retint("compare", tmp_path / "short", tmp_path / "nothing", "-o", tmp_path / "new")
     fails_in_one_line(done, "nothing", "not a run folder")
 
 
