@@ -66,6 +66,12 @@ def test_a_sample_is_that_of_its_seed(photo, tmp_path):
     assert (tmp_path / "two.jpg").read_bytes() == (tmp_path / "out/cat-color-2.jpg").read_bytes()
 
 
+def test_details_on_demand(photo):
+    done = retint("-v", "colorize", photo)
+    assert "coloured in" in done.stderr
+    assert "coloured in" not in retint("colorize", photo, "--overwrite").stderr
+
+
 def test_samples_differ(photo):
     assert retint("colorize", photo, "--samples", 2).returncode == 0
     one, two = (np.asarray(Image.open(photo.with_name(f"cat-color-{n}.jpg"))) for n in (1, 2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,8 @@ from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.hints import Hint, read_strokes
 from retint.photo import SUFFIXES, is_output, output_path, read_photo, write_photo
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,15 +103,29 @@ def colorize_jobs(
     for job in jobs:
         written: list[Path] = []
         try:
+            start = time.perf_counter()
             photo = read_photo(job.source)
+            height, width = photo.pixels.shape[:2]
+            log.debug(
+                "%s: %d x %d, %s, read in %.2f s",
+                *(job.source, width, height, photo.pixels.dtype, time.perf_counter() - start),
+            )
             painted = read_strokes(strokes, photo.pixels.shape[:2]) if strokes else []
             wanted = [*painted, *hints]
             for number, target in enumerate(job.targets):
-                chosen = seed if len(job.targets) == 1 else (seed or 1) + number
+                start = time.perf_counter()
+                chosen = seed
+                if len(job.targets) > 1:
+                    chosen = (1 if seed is None else seed) + number
                 colored = colorizer.colorize_photo(
                     photo, seed=chosen, strength=strength, hints=wanted
                 )
+                done = time.perf_counter()
                 write_photo(colored, target, overwrite=overwrite)
+                log.debug(
+                    "%s: seed %s, coloured in %.2f s, written in %.2f s",
+                    *(target, chosen, done - start, time.perf_counter() - done),
+                )
                 written.append(target)
         except RetintError as error:
             yield Outcome(job.source, tuple(written), str(error))
