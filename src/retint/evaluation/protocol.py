@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -186,47 +187,30 @@ def evaluate(
     Raises:
         RetintError: if no photograph can be used, a system cannot colour one, or two have a name.
     """
-    torch.set_num_threads(1)  # the pictures are what runs in parallel
     mean_color = mean_color_beside(systems)
     systems = [Grey(), mean_color, *systems]
-    names = [*(system.name for system in systems), _TRUTH]
-    for name in names:
-        if names.count(name) > 1:
-            raise RetintError(
-                f"two rows of the table are called '{name}': rename the folder or file"
-            )
+    _check_names(systems)
     judges = _Judges(lpips, inception)
-    used: list[Picture] = []
-    left_out: list[str] = []
-    histograms = []
-    with ThreadPoolExecutor() as pool:
-        for picture, test in zip(
-            pictures, pool.map(lambda p: load_picture(p, size), pictures), strict=True
-        ):
-            if isinstance(test, str):
-                left_out.append(f"{picture.name}: {test}")
-                continue
-            used.append(picture)
-            histograms.append(metrics.ab_histogram(_lab_of(test.truth)[..., 1:]))
-        if len(used) < 2:
-            raise RetintError(
-                f"{source} has {len(used)} usable colour photographs, 2 are needed"
-                + (f": {left_out[0]}" if left_out else "")
-            )
-        histogram = np.sum(histograms, axis=0)
+    used, left_out, histogram = _scan(pictures, size)
+    if len(used) < 2:
+        raise RetintError(
+            f"{source} has {len(used)} usable colour photographs, 2 are needed"
+            + (f": {left_out[0]}" if left_out else "")
+        )
 
-        def judge(picture: Picture) -> dict[str, tuple[dict[str, float], NDArray[np.float32]]]:
-            test = reload_picture(picture, size)
-            rows = {}
-            for system in systems:
-                result = system.color(test)
-                figures = figures_of(result, test.truth, histogram)
-                figures |= {key: far(result, test.truth) for key, far in judges.distances.items()}
-                rows[system.name] = (figures, judges.features(result))
-            rows[_TRUTH] = ({}, judges.features(test.truth))
-            return rows
+    def judge(picture: Picture) -> dict[str, tuple[dict[str, float], NDArray[np.float32]]]:
+        test = reload_picture(picture, size)
+        rows = {}
+        for system in systems:
+            result = system.color(test)
+            figures = figures_of(result, test.truth, histogram)
+            figures |= {key: far(result, test.truth) for key, far in judges.distances.items()}
+            rows[system.name] = (figures, judges.features(result))
+        rows[_TRUTH] = ({}, judges.features(test.truth))
+        return rows
 
-        judged = []
+    judged = []
+    with _one_torch_thread(), ThreadPoolExecutor() as pool:
         for done, rows in enumerate(pool.map(judge, used), start=1):
             judged.append(rows)
             progress(done)
@@ -251,6 +235,48 @@ def evaluate(
         judges.frechet_distances(features),
         left_out,
     )
+
+
+def _check_names(systems: Sequence[System]) -> None:
+    names = [*(system.name for system in systems), _TRUTH]
+    for name in names:
+        if names.count(name) > 1:
+            raise RetintError(
+                f"two rows of the table are called '{name}': rename the folder or file"
+            )
+
+
+def _scan(
+    pictures: Sequence[Picture], size: int
+) -> tuple[list[Picture], list[str], NDArray[np.int64]]:
+    """Find the usable pictures, those left out and why, and the `ab_histogram` of all truths."""
+
+    def histogram_of(picture: Picture) -> NDArray[np.int64] | str:
+        test = load_picture(picture, size)
+        return test if isinstance(test, str) else metrics.ab_histogram(_lab_of(test.truth)[..., 1:])
+
+    used: list[Picture] = []
+    left_out: list[str] = []
+    histograms = []
+    with ThreadPoolExecutor() as pool:
+        for picture, found in zip(pictures, pool.map(histogram_of, pictures), strict=True):
+            if isinstance(found, str):
+                left_out.append(f"{picture.name}: {found}")
+            else:
+                used.append(picture)
+                histograms.append(found)
+    return used, left_out, np.sum(histograms, axis=0)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Let pictures run in parallel instead of the parts of one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load_picture(picture: Picture, size: int) -> JudgedPicture | str:
