@@ -15,14 +15,13 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from retint import Colorizer, Hint, lab
+from retint import Colorizer, Hint
 from retint.evaluation.metrics import ciede2000, colorfulness, psnr
-from retint.evaluation.protocol import load_picture
-from retint.evaluation.systems import JudgedPicture, Pixels
+from retint.evaluation.protocol import lab_of, load_picture
+from retint.evaluation.systems import JudgedPicture
 from retint.tables import Table
 from retint.training.data import find_pictures
 
@@ -86,11 +85,6 @@ def by_hints(colorizer: Colorizer, test: JudgedPicture, random: np.random.Genera
     ]
     truth = test.truth / 255
     return [psnr(colorizer(test.grey, hints=hints[:count]) / 255, truth) for count in POINTS]
-
-
-def lab_of(picture: Pixels) -> NDArray[np.float64]:
-    """CIE Lab of sRGB bytes."""
-    return lab.rgb_to_lab(picture / 255)
 
 
 if __name__ == "__main__":

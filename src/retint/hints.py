@@ -112,7 +112,8 @@ def hint_map(
     rows, columns = network_size
     scales = rows / size[0], columns / size[1]
     painted = np.zeros((rows, columns, 3), np.float32)
-    for hint in hints:
+    srgb = np.array([hint.color for hint in hints], np.float64).reshape(-1, 3) / 255
+    for hint, (_, a, b) in zip(hints, lab.rgb_to_lab(srgb), strict=True):
         if not (0 <= hint.x < size[1] and 0 <= hint.y < size[0]):
             raise RetintError(
                 f"hint {hint.x},{hint.y} lies outside the photograph: it has "
@@ -124,8 +125,7 @@ def hint_map(
             [int(c - r) if c > r else 0 for c, r in zip(centre, reach, strict=True)],
             [int(np.ceil(c + r)) for c, r in zip(centre, reach, strict=True)],
         )
-        color = lab.rgb_to_lab(np.array(hint.color, np.float64) / 255)
-        painted[top:bottom, left:right] = (color[1], color[2], 1)
+        painted[top:bottom, left:right] = (a, b, 1)
     return painted
 
 
@@ -146,11 +146,10 @@ def keep_hints(
     rows, columns = ab.shape[:2]
     share = _shrink(hints[:, :, 2], (columns, rows))
     wanted = _shrink(hints[:, :, :2] * hints[:, :, 2:], (columns, rows))
-    places = np.argwhere(share > 0)
-    lacking = np.zeros_like(ab)
     hinted = share > 0
+    lacking = np.zeros_like(ab)
     lacking[hinted] = wanted[hinted] / share[hinted][:, None] - ab[hinted]
-    distance, nearest = _geodesic(_shrink(lightness, (columns, rows)), places)
+    distance, nearest = _geodesic(_shrink(lightness, (columns, rows)), np.argwhere(hinted))
     near = np.exp(-(distance**2))[:, :, None].astype(np.float32)
     moved: NDArray[np.float32] = ab + near * lacking[nearest[..., 0], nearest[..., 1]]
     return moved

@@ -253,7 +253,7 @@ def _scan(
 
     def histogram_of(picture: Picture) -> NDArray[np.int64] | str:
         test = load_picture(picture, size)
-        return test if isinstance(test, str) else metrics.ab_histogram(_lab_of(test.truth)[..., 1:])
+        return test if isinstance(test, str) else metrics.ab_histogram(lab_of(test.truth)[..., 1:])
 
     used: list[Picture] = []
     left_out: list[str] = []
@@ -342,5 +342,6 @@ def summarize(columns: dict[str, NDArray[np.float64]]) -> dict[str, Interval]:
     return summary
 
 
-def _lab_of(picture: Pixels) -> NDArray[np.float64]:
+def lab_of(picture: Pixels) -> NDArray[np.float64]:
+    """CIE Lab of sRGB bytes, (S, S, 3)."""
     return lab.rgb_to_lab(picture.astype(np.float64) / 255)

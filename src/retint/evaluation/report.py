@@ -7,17 +7,16 @@ import csv
 import io
 import json
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from uuid import uuid4
 
-import jinja2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from retint.errors import RetintError
 from retint.evaluation.protocol import METRICS, RANKED_BY, Evaluation, reload_picture
 from retint.evaluation.systems import Grey, MeanColor, Pixels, System
+from retint.pages import render
 from retint.tables import Table
 
 _SHEET_ROWS = 20
@@ -148,9 +147,9 @@ def _page(evaluation: Evaluation) -> str:
         for system in evaluation.systems
         if not isinstance(system, Grey | MeanColor)
     ]
-    source = (resources.files("retint.evaluation") / "report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(source).render(
+    return render(
+        "retint.evaluation",
+        "report.html.j2",
         table=table_of(evaluation),
         protocol=evaluation.protocol.line(),
         extremes=extremes,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
-import jinja2
-
+from retint.pages import render
 from retint.training.recipe import Recipe
 from retint.training.run import read_metrics, write_text
 
@@ -24,9 +22,9 @@ def write_page(run: Path, recipe: Recipe, seconds_left: float | None) -> None:
     status = f"epoch {validations[-1]['epoch']} of {epochs}"
     if seconds_left is not None:
         status += f", {duration(seconds_left)} left"
-    source = (resources.files("retint.training") / "page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(source).render(
+    page = render(
+        "retint.training",
+        "page.html.j2",
         name=recipe.name,
         description=recipe.description,
         status=status,
