@@ -1,0 +1,78 @@
+"""What each loss of the default model is worth: the same short training with and without it.
+
+    python benchmarks/ablation.py PHOTOS TEST_PHOTOS -o FOLDER [--set KEY=VALUE ...]
+
+Every row of `VARIANTS` is trained anew from recipe `default`, small enough for two CPU cores, and
+all are measured at once as `retint evaluate` does. A stopped call goes on where it was. On a GPU,
+`--set data.size=256 --set generator.options.backbone=tf_efficientnet_lite2` and more epochs make
+it the size of the model that ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from retint.evaluation.protocol import evaluate
+from retint.evaluation.report import table_of, write_report
+from retint.evaluation.systems import open_systems
+from retint.training.data import find_pictures
+from retint.training.loop import train
+from retint.training.recipe import load_recipe
+
+_STAGE = (
+    "{name: all, epochs: %(epochs)d, %(losses)s, lr_g: 1.0e-3, betas: [0.9, 0.99], "
+    "weight_decay: 0.01, schedule: cosine}"
+)
+_ALL = "l1: 100, palette: 1, perceptual: 5"
+VARIANTS = {
+    "l1": ("l1: 100", ()),
+    "l1+palette": ("l1: 100, palette: 1", ()),
+    "l1+features": ("l1: 100, perceptual: 5", ()),
+    "all": (_ALL, ()),
+    "all-without-ageing": (_ALL, ("data.degrade=0",)),
+    "all+gan": (f"{_ALL}, gan: 1, gan_loss: hinge", ()),
+}
+"""Losses of the only stage, and other changes of the recipe."""
+
+SMALL = (
+    "data.size=128",
+    "data.batch_size=16",
+    "generator.options.backbone=tf_efficientnet_lite0",
+    "generator.options.decoder_channels=[128,64,48]",
+    "discriminator_width=32",
+    "ema=0.99",
+)
+
+
+def main() -> None:
+    """Train what is not trained yet, measure all, print the table as markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("test", type=Path)
+    parser.add_argument("--out", "-o", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--limit", type=int, default=200, help="test photographs")
+    parser.add_argument("--set", dest="changes", action="append", default=[])
+    arguments = parser.parse_args()
+
+    for name in arguments.variants:
+        losses, changes = VARIANTS[name]
+        stage = _STAGE % {"epochs": arguments.epochs, "losses": losses}
+        every = (f"name={name}", f"stages=[{stage}]", *SMALL, *changes, *arguments.changes)
+        recipe = load_recipe("default", every)
+        train(arguments.photos, recipe, arguments.out / name, resume=True)
+    pictures = find_pictures(arguments.test)
+    chosen = pictures[:: max(1, len(pictures) // arguments.limit)]
+    systems = open_systems([str(arguments.out / name) for name in arguments.variants])
+    evaluation = evaluate(arguments.test, chosen, systems)
+    write_report(evaluation, arguments.out / "evaluation", overwrite=True)
+    Console(soft_wrap=True).print(table_of(evaluation).markdown(), markup=False)
+    Console(soft_wrap=True).print(evaluation.protocol.line(), markup=False)
+
+
+if __name__ == "__main__":
+    main()
