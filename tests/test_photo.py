@@ -1,9 +1,35 @@
+"""Files as archives have them: every format comes back as it was, with all that it carries."""
+
+import io
+import os
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tifffile
+from imagecodecs import cms_profile
 from PIL import Image
 
 from retint.errors import RetintError
-from retint.photo import read_photo, write_photo
+from retint.photo import encode_photo, read_photo, write_photo
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
+    b'syntax-ns#"><rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+    b'tiff:Orientation="6" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="print"/>'
+    b"</rdf:RDF></x:xmpmeta>"
+)
+IPTC = b"\x1c\x02\x05\x00\x05title"
+
+
+@pytest.fixture
+def colour(colour_photo):
+    return colour_photo[:96, :144]
+
+
+@pytest.fixture
+def deep(colour):
+    return np.random.default_rng(0).integers(0, 65536, colour.shape).astype(np.uint16)
 
 
 @pytest.fixture
@@ -11,21 +37,170 @@ def grey(colour_photo):
     return Image.fromarray(colour_photo[:200, :300]).convert("L")
 
 
-def test_exif_orientation_and_dpi_survive(grey, tmp_path):
+def by_pillow(pixels, format_, mode="RGB", **options):
+    stream = io.BytesIO()
+    image = Image.fromarray(pixels).convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(stream, format_, **options)
+    return stream.getvalue()
+
+
+def by_tifffile(pixels, **options):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, **options)
+    return stream.getvalue()
+
+
+def exif_with_orientation(orientation):
     exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "Leica"
-    grey.save(tmp_path / "a.jpg", exif=exif, dpi=(300, 300))
-    photo = read_photo(tmp_path / "a.jpg")
-    assert photo.pixels.shape == (300, 200)
-    write_photo(photo, tmp_path / "b.jpg")
-    with Image.open(tmp_path / "b.jpg") as written:
-        assert written.size == (200, 300)
-        assert written.getexif().get(0x0112) is None
-        assert written.getexif()[0x010F] == "Leica"
-        assert written.info["dpi"] == (300, 300)
+    exif[0x0112], exif[0x010F] = orientation, "Leica"
+    exif[0x8769] = {0x9003: "1938:01:02 03:04:05", 0xA002: 144, 0xA003: 96}
+    return exif
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize(
+    ("format_", "mode", "options"),
+    [
+        ("JPEG", "L", {}),
+        ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "CMYK", {}),
+        ("PNG", "1", {}),
+        ("PNG", "P", {}),
+        ("PNG", "LA", {}),
+        ("PNG", "RGBA", {}),
+        ("TIFF", "P", {}),
+        ("TIFF", "1", {"compression": "group4"}),
+        ("TIFF", "CMYK", {}),
+        ("WEBP", "RGBA", {}),
+        ("AVIF", "RGB", {}),
+        ("HEIF", "RGB", {}),
+        ("JPEG2000", "RGB", {}),
+        ("BMP", "L", {}),
+        ("PPM", "L", {}),
+    ],
+)
+def test_a_format_is_read_and_written_back(colour, format_, mode, options):
+    if format_ == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    data = by_pillow(colour, format_, mode, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(image.convert("L")).astype(float)
+    photo = read_photo(data)
+    again = read_photo(encode_photo(photo))
+    assert photo.format == again.format == format_
+    assert (photo.alpha is not None) == mode.endswith("A")
+    for pixels in (photo.pixels, again.pixels):
+        luma = np.asarray(Image.fromarray(pixels).convert("L"))
+        assert np.abs(luma - expected).mean() < 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "lzw", "predictor": True},
+        {"compression": "deflate"},
+        {"tile": (32, 48)},
+        {"bigtiff": True},
+        {"byteorder": ">"},
+        {"planarconfig": "separate"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiff_however_it_is_laid_out(deep, options, bits):
+    pixels = deep if bits == 16 else (deep >> 8).astype(np.uint8)
+    stored = np.moveaxis(pixels, -1, 0) if "planarconfig" in options else pixels
+    data = by_tifffile(stored.copy(), photometric="rgb", resolution=(600, 600), **options)
+    photo = read_photo(data)
+    again = read_photo(encode_photo(photo))
+    assert (photo.pixels == pixels).all()
+    assert (again.pixels == pixels).all()
+    assert again.dpi == (600, 600)
+    assert again.pixels.dtype == pixels.dtype
+
+
+def test_every_page_of_a_tiff(colour, tmp_path):
+    pages = [colour, 255 - colour, colour[::-1, :50].copy()]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in pages:
+            file.write(page, photometric="rgb")
+        file.write(colour[::4, ::4].copy(), photometric="rgb", subfiletype=1)  # a thumbnail
+    write_photo(read_photo(tmp_path / "a.tif"), tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        written = [page.asarray() for page in file.pages]
+    assert [page.tolist() for page in written] == [page.tolist() for page in pages]
+
+
+def test_white_is_zero_and_twelve_bits(colour):
+    lightness = colour[:, :, 1].copy()
+    inverted = by_tifffile(255 - lightness, photometric="miniswhite")
+    assert (read_photo(inverted).pixels == lightness).all()
+    twelve = (lightness.astype(np.uint16) << 4) | 15
+    photo = read_photo(by_tifffile(twelve, photometric="minisblack", bitspersample=12))
+    assert photo.pixels.dtype == np.uint16
+    assert np.abs(photo.pixels / 65535 - twelve / 4095).max() < 1e-4
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_a_file_carries_survives_and_is_upright(colour, format_, bits):
+    if format_ == "HEIF":
+        pytest.importorskip("pillow_heif")
+    exif = exif_with_orientation(6)
+    exif[0x011A], exif[0x011B], exif[0x0128] = 300, 150, 2
+    source = by_pillow(colour, "JPEG", exif=exif, xmp=XMP, dpi=(300, 150))
+    photo = read_photo(source)
+    photo = replace(photo, iptc=IPTC)
+    if bits == 16:
+        photo = replace(photo, pixels=photo.pixels.astype(np.uint16) * 257)
+    written = encode_photo(photo, format_)
+    again = read_photo(written)
+    assert again.pixels.shape == (144, 96, 3)
+    kept = Image.Exif()
+    kept.load(again.exif)
+    assert kept[0x010F] == "Leica"
+    assert 0x0112 not in kept
+    directory = kept.get_ifd(0x8769)
+    assert directory[0x9003] == "1938:01:02 03:04:05"
+    assert (directory[0xA002], directory[0xA003]) == (96, 144)
+    assert again.dpi == (150, 300)
+    assert b'dc:format="print"' in again.xmp
+    assert b"Orientation" not in again.xmp
+    if format_ in ("JPEG", "TIFF"):
+        assert again.iptc == IPTC
+    assert again.pixels.dtype.itemsize * 8 == (bits if format_ in ("PNG", "TIFF") else 8)
+    with Image.open(io.BytesIO(written)) as image:  # another reader sees the same
+        assert image.size == (96, 144)
+        assert image.getexif().get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_colours_come_back_in_the_profile_they_came_in(colour, dtype):
+    profile = cms_profile("adobergb")
+    pixels = colour.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    data = by_tifffile(pixels, photometric="rgb", iccprofile=profile)
+    photo = read_photo(data)
+    assert np.abs(photo.pixels.astype(int) - pixels).mean() > 1  # they are sRGB now
+    again = encode_photo(photo)
+    with tifffile.TiffFile(io.BytesIO(again)) as file:
+        written = file.pages[0].asarray().astype(float)
+        assert file.pages[0].iccprofile == profile
+    unit = 257 if dtype == np.uint16 else 1
+    assert np.median(np.abs(written - pixels)) <= unit  # but for what sRGB cannot show
+
+
+def test_a_grey_profile_is_heeded(colour):
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (8, 1))
+    data = by_tifffile(ramp, photometric="minisblack", iccprofile=cms_profile("gray", gamma=1.8))
+    photo = read_photo(data)
+    linear = (ramp[0] / 255) ** 1.8
+    srgb = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    assert photo.pixels.ndim == 2
+    assert np.abs(photo.pixels[0] - srgb * 255).max() < 1.5
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".jp2"])
 def test_sixteen_bits_survive(tmp_path, suffix):
     ramp = np.linspace(0, 65535, 6000).astype(np.uint16).reshape(60, 100)
     Image.fromarray(ramp).save(tmp_path / f"a{suffix}")
@@ -35,20 +210,21 @@ def test_sixteen_bits_survive(tmp_path, suffix):
     assert (read_photo(tmp_path / f"b{suffix}").pixels == ramp).all()
 
 
-def test_alpha_survives(colour_photo, tmp_path):
-    image = Image.fromarray(colour_photo[:64, :64])
-    image.putalpha(Image.linear_gradient("L").resize((64, 64)))
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp"])
+def test_alpha_survives(colour, tmp_path, suffix):
+    image = Image.fromarray(colour)
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
     image.save(tmp_path / "a.png")
-    write_photo(read_photo(tmp_path / "a.png"), tmp_path / "b.png")
-    with Image.open(tmp_path / "b.png") as written:
+    write_photo(read_photo(tmp_path / "a.png"), tmp_path / f"b{suffix}")
+    with Image.open(tmp_path / f"b{suffix}") as written:
         assert (np.asarray(written.getchannel("A")) == np.asarray(image.getchannel("A"))).all()
 
 
-@pytest.mark.parametrize("mode", ["1", "P", "CMYK"])
-def test_other_kinds_of_pixels_are_read(colour_photo, tmp_path, mode):
-    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
-    Image.fromarray(colour_photo[:64, :64]).convert(mode).save(path)
-    assert read_photo(path).pixels.dtype == np.uint8
+def test_the_time_of_the_last_change_is_kept(grey, tmp_path):
+    grey.save(tmp_path / "a.jpg")
+    os.utime(tmp_path / "a.jpg", (1_000_000_000, 1_000_000_000))
+    write_photo(read_photo(tmp_path / "a.jpg"), tmp_path / "b.jpg")
+    assert (tmp_path / "b.jpg").stat().st_mtime == 1_000_000_000
 
 
 def test_a_file_is_never_overwritten_unasked(grey, tmp_path):
@@ -58,3 +234,24 @@ def test_a_file_is_never_overwritten_unasked(grey, tmp_path):
         write_photo(read_photo(tmp_path / "a.jpg"), tmp_path / "a.jpg")
     assert (tmp_path / "a.jpg").read_bytes() == before
     assert list(tmp_path.iterdir()) == [tmp_path / "a.jpg"]
+
+
+def test_what_cannot_be_read_is_said_clearly(colour):
+    floats = by_tifffile(colour.astype(np.float32), photometric="rgb")
+    with pytest.raises(RetintError, match="floating-point"):
+        read_photo(floats)
+    with pytest.raises(RetintError, match="PDF"):
+        read_photo(b"%PDF-1.7 ...")
+    frames = [Image.fromarray(colour), Image.fromarray(255 - colour)]
+    stream = io.BytesIO()
+    frames[0].save(stream, "WEBP", save_all=True, append_images=frames[1:])
+    with pytest.raises(RetintError, match="animation"):
+        read_photo(stream.getvalue())
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF", "JPEG2000"])
+def test_a_file_that_was_cut_off_is_never_half_a_photograph(colour, format_, share):
+    data = by_pillow(colour, format_)
+    with pytest.raises(RetintError, match=r"cannot be read|not a picture"):
+        read_photo(data[: int(len(data) * share)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -44,6 +45,7 @@ app = typer.Typer(cls=_Group, add_completion=False, pretty_exceptions_enable=Fal
 
 def main() -> None:
     """Run the command line."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of files that are odd, but readable
     app()
 
 

@@ -1,0 +1,30 @@
+"""Photographs: pixels and all that belongs to them, as files and in memory."""
+
+from retint.photo.files import (
+    PARTIAL,
+    QUALITY,
+    describe_photo,
+    encode_photo,
+    read_photo,
+    write_photo,
+)
+from retint.photo.formats import FORMATS, SUFFIXES, Format, format_of, known_suffixes
+from retint.photo.names import is_output, output_path
+from retint.photo.picture import Photo
+
+__all__ = [
+    "FORMATS",
+    "PARTIAL",
+    "QUALITY",
+    "SUFFIXES",
+    "Format",
+    "Photo",
+    "describe_photo",
+    "encode_photo",
+    "format_of",
+    "is_output",
+    "known_suffixes",
+    "output_path",
+    "read_photo",
+    "write_photo",
+]

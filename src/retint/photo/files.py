@@ -1,0 +1,187 @@
+"""Photographs as files, read and written without loss; whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+from PIL import Image, UnidentifiedImageError
+
+from retint.errors import RetintError
+from retint.photo import pillow
+from retint.photo.formats import enable_heif, format_of
+from retint.photo.picture import Photo, is_grey
+from retint.photo.profiles import description
+
+QUALITY = 95
+"""Of JPEG, WebP, AVIF and HEIF unless another is asked for."""
+
+_MOST_PIXELS = 500_000_000  # beyond that, a file is more likely an attack than a scan
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HEIF_KINDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+Image.MAX_IMAGE_PIXELS = None  # the limit is checked here, with a message of its own
+
+
+def read_photo(source: Path | bytes) -> Photo:
+    """Decode a photograph file, or its bytes.
+
+    Raises:
+        RetintError: if the file is missing, damaged, too large, or no photograph.
+    """
+    name = "the picture" if isinstance(source, bytes) else str(source)
+    with _named_errors(name), _opened(source) as stream:
+        width, height = _size(stream)
+        if width * height > _MOST_PIXELS:
+            raise RetintError(
+                f"it has {width} x {height} pixels, more than retint takes: scale it down or cut "
+                "it up"
+            )
+        stream.seek(0)
+        if _is_tiff(stream):
+            from retint.photo import tiff
+
+            photo = tiff.decode(stream)
+        else:
+            photo = pillow.decode(stream)
+        if isinstance(source, bytes):
+            return photo
+        return replace(photo, modified=source.stat().st_mtime_ns)
+
+
+def write_photo(
+    photo: Photo, path: Path, *, overwrite: bool = False, quality: int = QUALITY
+) -> None:
+    """Write a photograph, whole or not at all, in the format that the file's name says.
+
+    The file gets the time at which the photograph was changed last, if that is known.
+
+    Raises:
+        RetintError: if the file exists and `overwrite` is not set, or cannot be written.
+    """
+    format_ = format_of(path)
+    if path.exists() and not overwrite:
+        raise RetintError(f"{path} exists: add --overwrite to replace it, or choose another -o")
+    beside = path.with_name(f".{uuid4().hex}{PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("xb+") as stream:
+            _encode(photo, format_.name, stream, quality)
+        if photo.modified is not None:
+            os.utime(beside, ns=(photo.modified, photo.modified))
+        os.replace(beside, path)  # noqa: PTH105 - rename, atomically
+    except OSError as error:
+        raise RetintError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # the folder itself may be what is wrong
+            beside.unlink(missing_ok=True)
+
+
+PARTIAL = ".retint-partial"
+"""Ending of files that are being written; what a killed run leaves."""
+
+
+def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QUALITY) -> bytes:
+    """Bytes of a photograph file; in the photo's own format by default.
+
+    16 bits are kept in PNG, TIFF and JPEG 2000 and become 8 in the other formats; of pages beyond
+    the first, only TIFF keeps any.
+    """
+    stream = io.BytesIO()
+    _encode(photo, format_name or photo.format, stream, quality)
+    return stream.getvalue()
+
+
+def describe_photo(path: Path) -> dict[str, str]:
+    """What `retint info` says of a photograph.
+
+    Raises:
+        RetintError: if it cannot be read.
+    """
+    photo = read_photo(path)
+    height, width = photo.pixels.shape[:2]
+    facts = {
+        "file": str(path),
+        "format": photo.format,
+        "size": f"{width} x {height}",
+        "depth": f"{photo.pixels.dtype.itemsize * 8} bits",
+        "colour": "grey" if is_grey(photo.pixels) else "in colours",
+        "alpha": "yes" if photo.alpha is not None else "no",
+    }
+    if photo.pages:
+        facts["pages"] = str(1 + len(photo.pages))
+    if photo.dpi:
+        facts["dpi"] = " x ".join(f"{value:g}" for value in photo.dpi)
+    if photo.icc_profile:
+        facts["icc profile"] = description(photo.icc_profile)
+    carried = {"EXIF": photo.exif, "XMP": photo.xmp, "IPTC": photo.iptc}
+    if any(carried.values()):
+        facts["metadata"] = ", ".join(name for name, value in carried.items() if value)
+    return facts
+
+
+def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:
+    if format_name == "TIFF":
+        from retint.photo import tiff
+
+        tiff.encode(photo, stream)
+        return
+    if format_name == "HEIF":
+        enable_heif()
+    pillow.encode(photo, format_name, stream, quality)
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
+    """The file, or the bytes, if they may be a photograph at all."""
+    if isinstance(source, Path) and source.is_dir():
+        raise RetintError("it is a folder where a photograph is wanted")
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+        start = stream.read(12)
+        if not start:
+            raise RetintError("it is empty: copy it again from its source")
+        if start.startswith(b"%PDF"):
+            raise RetintError("it is a PDF: save its pages as TIFF or PNG first")
+        if start[4:8] == b"ftyp" and start[8:12] in _HEIF_KINDS:
+            enable_heif()
+        stream.seek(0)
+        yield stream
+
+
+def _is_tiff(stream: IO[bytes]) -> bool:
+    start = stream.read(4)
+    stream.seek(0)
+    return start in _TIFF_STARTS
+
+
+def _size(stream: IO[bytes]) -> tuple[int, int]:
+    """Width and height, without decoding."""
+    if _is_tiff(stream):
+        from retint.photo import tiff
+
+        return tiff.size(stream)
+    with Image.open(stream) as image:
+        return image.size
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Turn what decoders raise into one line that names the file."""
+    try:
+        yield
+    except RetintError as error:
+        raise RetintError(f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise RetintError(f"{name} is not a picture that retint can read") from error
+    except FileNotFoundError as error:
+        raise RetintError(f"{name} does not exist") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # each decoder has errors of its own
+        lines = str(getattr(error, "strerror", None) or error).splitlines() or [repr(error)]
+        raise RetintError(f"{name} cannot be read ({lines[0]}): the file may be damaged") from error

@@ -1,0 +1,85 @@
+"""The picture formats that are read and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from retint.errors import RetintError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A picture format.
+
+    Attributes:
+        name: Pillow's name of it.
+        suffixes: endings of its files, the usual one first.
+        deep: whether files with 16 bits a channel are kept so.
+        alpha: whether it holds transparency.
+        metadata: whether it holds EXIF, XMP and an ICC profile.
+        options: for Pillow's `save`.
+        quality: whether Pillow's `save` takes a quality for it.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    deep: bool = False
+    alpha: bool = False
+    metadata: bool = True
+    options: tuple[tuple[str, Any], ...] = ()
+    quality: bool = False
+
+
+FORMATS = {
+    format_.name: format_
+    for format_ in (
+        Format("JPEG", (".jpg", ".jpeg"), options=(("subsampling", 0),), quality=True),
+        Format("PNG", (".png",), deep=True, alpha=True, options=(("compress_level", 4),)),
+        Format("TIFF", (".tif", ".tiff"), deep=True, alpha=True),
+        Format("WEBP", (".webp",), alpha=True, options=(("method", 4),), quality=True),
+        Format("AVIF", (".avif",), alpha=True, options=(("subsampling", "4:4:4"),), quality=True),
+        Format("HEIF", (".heic", ".heif"), alpha=True, options=(("chroma", 444),), quality=True),
+        Format("JPEG2000", (".jp2", ".j2k"), deep=True, alpha=True, metadata=False),
+        Format("BMP", (".bmp",), metadata=False),
+        Format("PPM", (".ppm", ".pgm"), metadata=False),
+    )
+}
+"""Formats by Pillow's name."""
+
+SUFFIXES = {suffix: name for name, format_ in FORMATS.items() for suffix in format_.suffixes}
+"""Endings of the files that are read and written, and the names of their formats."""
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's name says.
+
+    Raises:
+        RetintError: if there is none.
+    """
+    name = SUFFIXES.get(path.suffix.lower())
+    if name is None:
+        raise RetintError(
+            f"{path}: no picture format ends in '{path.suffix}': use one of {known_suffixes()}"
+        )
+    return FORMATS[name]
+
+
+def known_suffixes() -> str:
+    """All endings, for messages."""
+    return ", ".join(sorted(SUFFIXES))
+
+
+def enable_heif() -> None:
+    """Let Pillow read and write HEIF.
+
+    Raises:
+        RetintError: if the extra is not installed.
+    """
+    if find_spec("pillow_heif") is None:
+        raise RetintError("HEIC pictures need the extra 'heif': pip install 'retint[heif]'")
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()

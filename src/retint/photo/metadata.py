@@ -1,0 +1,92 @@
+"""What files carry beside pixels: EXIF, XMP and IPTC, from one format to the other."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+ORIENTATION = 0x0112
+BELOW = (0x8769, 0x8825)  # tags of the EXIF and GPS directories
+RESOLUTION = (0x011A, 0x011B, 0x0128)  # horizontal, vertical, their unit
+_SWAPPED = {  # when a picture is turned by a quarter: resolutions; width and height
+    0x011A: 0x011B,
+    0x011B: 0x011A,
+    0xA002: 0xA003,
+    0xA003: 0xA002,
+}
+_INTEROPERABILITY = 0xA005  # a place in the file that was read
+_IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
+_XMP_ORIENTATION = (  # as an attribute and as an element
+    rb"""\s+tiff:Orientation\s*=\s*(["'])\d+\1""",
+    rb"<tiff:Orientation>\s*\d+\s*</tiff:Orientation>",
+)
+# What tells of the picture; the other tags of a TIFF directory tell how its file is laid out.
+_TELLING = {
+    *(0x010D, 0x010E, 0x010F, 0x0110),  # document, description, make, model
+    *RESOLUTION,
+    *(0x011D, 0x0131, 0x0132, 0x013B, 0x013C),  # page, software, date, artist, computer
+    *(0x4746, 0x4749, 0x8298),  # rating, copyright
+    *range(0x9C9B, 0x9CA0),  # title, comment, author, keywords, subject as Windows writes them
+}
+
+
+def exif_bytes(
+    main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]], orientation: int
+) -> bytes | None:
+    """EXIF to keep, once `orientation` is applied to the pixels; None where nothing is left.
+
+    Args:
+        main: tags of the main directory; those that do not tell of the picture are left out.
+        below: the EXIF and GPS directories, by their tags.
+        orientation: 1 to 8; from 5 on, width and height change places.
+    """
+    swapped = _SWAPPED if orientation >= 5 else {}
+    kept = Image.Exif()
+    for tag, value in main.items():
+        if tag in _TELLING:
+            kept[swapped.get(tag, tag)] = value
+    for directory in BELOW:
+        values = {
+            swapped.get(tag, tag): value
+            for tag, value in below.get(directory, {}).items()
+            if tag != _INTEROPERABILITY
+        }
+        if values:
+            kept[directory] = values
+    return kept.tobytes() if len(kept) else None
+
+
+def directories(exif: bytes) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:
+    """Tags of the main directory, and the EXIF and GPS directories by their tag."""
+    parsed = Image.Exif()
+    parsed.load(exif)
+    below = {tag: dict(parsed.get_ifd(tag)) for tag in BELOW if tag in parsed}
+    return {tag: value for tag, value in parsed.items() if tag not in below}, below
+
+
+def xmp_bytes(xmp: Any) -> bytes | None:
+    """XMP to keep, once the orientation is applied to the pixels."""
+    if not xmp:
+        return None
+    packet = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+    for pattern in _XMP_ORIENTATION:
+        packet = re.sub(pattern, b"", packet)
+    return packet
+
+
+def iptc_of_jpeg(image: Image.Image) -> bytes | None:
+    """IPTC records of a JPEG file, which keeps them among Photoshop's image resources."""
+    resources = image.info.get("photoshop")
+    found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
+    return bytes(found) if found else None
+
+
+def iptc_segment(iptc: bytes) -> bytes:
+    """The APP13 segment of a JPEG file that holds IPTC records."""
+    resource = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(iptc)) + iptc
+    body = b"Photoshop 3.0\0" + resource + b"\0" * (len(iptc) % 2)
+    return struct.pack(">HH", 0xFFED, len(body) + 2) + body if len(body) < 65534 else b""

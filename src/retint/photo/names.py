@@ -1,0 +1,19 @@
+"""Names of the coloured pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def output_path(source: Path, sample: int | None = None, suffix: str | None = None) -> Path:
+    """Name of the coloured picture beside its source: photo-color.jpg, or photo-color-2.jpg."""
+    number = "" if sample is None else f"-{sample}"
+    return source.with_name(f"{source.stem}-color{number}{suffix or source.suffix}")
+
+
+def is_output(file: Path) -> bool:
+    """Whether `file` is named as a colouring of a photograph beside it."""
+    stem, marker, number = file.stem.rpartition("-color")
+    if not marker or (number and not number.removeprefix("-").isdecimal()):
+        return False
+    return file.with_name(stem + file.suffix).is_file()

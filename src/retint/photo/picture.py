@@ -1,0 +1,59 @@
+"""A decoded photograph and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[Any]
+"""uint8 or uint16."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photograph.
+
+    Attributes:
+        pixels: sRGB, (H, W) or (H, W, 3), uint8 or uint16, upright.
+        format: Pillow's name of the file format, such as "JPEG".
+        alpha: (H, W) of the same dtype, or None.
+        exif: EXIF without the orientation, which is applied to the pixels, or None.
+        xmp: XMP packet without the orientation, or None.
+        iptc: IPTC records (IIM), or None.
+        icc_profile: of the file that was read; pixels are converted to sRGB, and back into an RGB
+            profile when they are written.
+        dpi: pixels per inch, horizontal and vertical, or None.
+        texts: comments that JPEG and PNG keep outside EXIF, by keyword.
+        compression: of a TIFF file, as tifffile names it, or None.
+        modified: when the file was changed last, nanoseconds since 1970, or None.
+        pages: the further pages of a TIFF file.
+    """
+
+    pixels: Pixels
+    format: str
+    alpha: Pixels | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    compression: str | None = None
+    modified: int | None = None
+    pages: tuple[Photo, ...] = ()
+
+
+def to_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
+    """Round 16 bits to 8; 8 bits stay."""
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return pixels.astype(np.uint8, copy=False)
+
+
+def is_grey(pixels: Pixels) -> bool:
+    """Whether red, green and blue are equal everywhere."""
+    return pixels.ndim == 2 or bool((pixels == pixels[:, :, :1]).all())

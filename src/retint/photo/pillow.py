@@ -1,0 +1,217 @@
+"""All formats but TIFF, by Pillow; their 16 bits, which Pillow cannot hold, by imagecodecs."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import IO, Any, cast
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo, putchunk
+
+from retint.errors import RetintError
+from retint.photo.formats import FORMATS
+from retint.photo.metadata import (
+    BELOW,
+    ORIENTATION,
+    RESOLUTION,
+    exif_bytes,
+    iptc_of_jpeg,
+    iptc_segment,
+    xmp_bytes,
+)
+from retint.photo.picture import Photo, Pixels, is_grey, to_8_bit
+from retint.photo.profiles import from_srgb, to_srgb
+
+_PNG_HEADER = 33  # bytes of the signature and IHDR
+_PNG_XMP = "XML:com.adobe.xmp"
+_INCH = 2  # as a unit of resolution
+_METRE = 39.37  # inches
+_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000, 42 bytes before the depth
+
+
+def decode(stream: IO[bytes]) -> Photo:
+    """Decode a file that Pillow knows."""
+    with Image.open(stream) as image:
+        format_ = "JPEG" if image.format == "MPO" else (image.format or "")
+        if format_ not in FORMATS:
+            raise RetintError(f"{format_ or 'such'} pictures are not supported: save it as PNG")
+        if format_ != "JPEG" and getattr(image, "is_animated", False):
+            raise RetintError("an animation is no photograph: save its pictures one by one")
+        image.load()
+        exif = image.getexif()
+        orientation = 1 if format_ == "HEIF" else exif.get(ORIENTATION, 1)  # HEIF's is applied
+        icc_profile = image.info.get("icc_profile")
+        pixels, alpha = _pixels(image, stream, icc_profile)
+        return Photo(
+            upright(pixels, orientation),
+            format_,
+            None if alpha is None else upright(alpha, orientation),
+            exif=exif_bytes(exif, {tag: exif.get_ifd(tag) for tag in BELOW}, orientation),
+            xmp=xmp_bytes(image.info.get("xmp") or image.info.get(_PNG_XMP)),
+            iptc=iptc_of_jpeg(image),
+            icc_profile=icc_profile,
+            dpi=_turned(_dpi(image), orientation),
+            texts=_texts(image),
+        )
+
+
+def encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:
+    """Encode a photograph in the format of that name."""
+    format_ = FORMATS[format_name]
+    pixels, icc_profile = photo.pixels, None
+    if pixels.ndim == 3 and format_.metadata:
+        pixels, icc_profile = from_srgb(pixels, photo.icc_profile)
+    alpha = photo.alpha if format_.alpha else None
+    if pixels.dtype == np.uint16 and format_.deep:
+        whole = pixels if alpha is None else np.dstack((pixels, alpha))
+        if format_name == "PNG":
+            stream.write(_deep_png(whole, photo, icc_profile))
+        else:
+            stream.write(imagecodecs.jpeg2k_encode(whole, level=0, codecformat="jp2"))
+        return
+    image = Image.fromarray(to_8_bit(pixels))
+    if alpha is not None:
+        image.putalpha(Image.fromarray(to_8_bit(alpha)))
+    options: dict[str, Any] = dict(format_.options)
+    if format_.quality:
+        options["quality"] = quality
+    if format_.metadata:
+        found = {"exif": photo.exif, "xmp": photo.xmp, "icc_profile": icc_profile, "dpi": photo.dpi}
+        options |= {key: value for key, value in found.items() if value}
+    if format_name == "JPEG":
+        options["extra"] = iptc_segment(photo.iptc) if photo.iptc else b""
+        options["comment"] = photo.texts.get("comment", "").encode()
+    if format_name == "PNG":
+        options.pop("xmp", None)
+        options["pnginfo"] = _png_texts(photo)
+    image.save(stream, format_name, **options)
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation, 1 to 8."""
+    if orientation >= 5:
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _pixels(
+    image: Image.Image, stream: IO[bytes], icc_profile: bytes | None
+) -> tuple[Pixels, Pixels | None]:
+    """Pixels in sRGB, and alpha."""
+    depth = _depth(image, stream)
+    if depth > 8:
+        pixels, alpha = _deep_pixels(cast(str, image.format), stream, depth)
+    else:
+        alpha = None
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            alpha = np.asarray(image.getchannel("A"))
+        if image.mode == "CMYK" and icc_profile:
+            pixels = np.asarray(image)
+        else:
+            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    if pixels.ndim == 3 and pixels.shape[2] == 3 and image.mode in ("P", "RGBA"):
+        pixels = pixels[:, :, 0] if is_grey(pixels) else pixels
+    if icc_profile:
+        pixels = to_srgb(pixels, icc_profile)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:  # of a press, with a profile that does not fit
+        pixels = np.asarray(image.convert("RGB"))
+    return pixels, alpha
+
+
+def _depth(image: Image.Image, stream: IO[bytes]) -> int:
+    """Bits a channel; Pillow shows 8 of some files that have 16."""
+    if image.mode.startswith(("I", "F")) and image.format not in ("PNG", "JPEG2000", "PPM"):
+        raise ValueError("neither 8 nor 16 bits a channel")
+    stream.seek(0)
+    if image.format == "PNG":
+        return stream.read(25)[24]  # in IHDR, the first chunk of any PNG
+    if image.format == "JPEG2000":
+        header = stream.read(4096)
+        start = header.find(_CODESTREAM)
+        return (header[start + 42] & 0x7F) + 1 if start >= 0 else 8
+    return 16 if image.mode.startswith("I") else 8
+
+
+def _deep_pixels(format_name: str, stream: IO[bytes], depth: int) -> tuple[Pixels, Pixels | None]:
+    """16 bits a channel, whatever the file has, and alpha."""
+    stream.seek(0)
+    if format_name == "PPM":
+        with Image.open(stream) as image:
+            return np.asarray(image).astype(np.uint16), None
+    read = imagecodecs.png_decode if format_name == "PNG" else imagecodecs.jpeg2k_decode
+    pixels = np.asarray(read(stream.read()))
+    if pixels.dtype != np.uint16 or depth > 16:
+        raise ValueError("neither 8 nor 16 bits a channel")
+    if depth < 16:
+        pixels = scaled_to_16_bit(pixels, depth)
+    alpha = None
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        alpha = pixels[:, :, -1].copy()
+        pixels = pixels[:, :, :-1]
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    return np.ascontiguousarray(pixels), alpha
+
+
+def scaled_to_16_bit(pixels: Pixels, depth: int) -> Pixels:
+    """Pixels of `depth` bits, in uint16, spread over all of it."""
+    most = (1 << depth) - 1
+    return ((pixels.astype(np.uint32) * 65535 + most // 2) // most).astype(np.uint16)
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    dpi = image.info.get("dpi")
+    exif = image.getexif()
+    horizontal, vertical, unit = RESOLUTION
+    if dpi is None and exif.get(unit) == _INCH:  # of WebP, AVIF and HEIF
+        dpi = exif.get(horizontal, 0), exif.get(vertical, 0)
+    # PNG knows whole pixels a metre: 300 dpi come back as 299.9994.
+    return (round(float(dpi[0]), 1), round(float(dpi[1]), 1)) if dpi and all(dpi) else None
+
+
+def _turned(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+    return dpi[::-1] if dpi and orientation >= 5 else dpi
+
+
+def _texts(image: Image.Image) -> dict[str, str]:
+    if image.format == "JPEG":
+        comment = image.info.get("comment", b"")
+        return {"comment": comment.decode("utf-8", "replace")} if comment else {}
+    if image.format == "PNG":
+        texts = cast(Any, image).text
+        return {key: str(value) for key, value in texts.items() if key != _PNG_XMP}
+    return {}
+
+
+def _png_texts(photo: Photo) -> PngInfo:
+    info = PngInfo()
+    for keyword, text in photo.texts.items():
+        info.add_itxt(keyword, text)
+    if photo.xmp:
+        info.add_itxt(_PNG_XMP, photo.xmp.decode("utf-8", "replace"))
+    return info
+
+
+def _deep_png(pixels: Pixels, photo: Photo, icc_profile: bytes | None) -> bytes:
+    """16 bits with the chunks that Pillow writes for 8."""
+    encoded = imagecodecs.png_encode(pixels)
+    chunks = io.BytesIO()
+    if icc_profile:
+        compressed = cast(bytes, imagecodecs.zlib_encode(icc_profile))
+        putchunk(chunks, b"iCCP", b"ICC Profile\0\0", compressed)
+    if photo.dpi:
+        per_metre = (round(value * _METRE) for value in photo.dpi)
+        putchunk(chunks, b"pHYs", struct.pack(">IIB", *per_metre, 1))
+    if photo.exif:
+        putchunk(chunks, b"eXIf", photo.exif.removeprefix(b"Exif\0\0"))
+    for kind, data, *_ in _png_texts(photo).chunks:
+        putchunk(chunks, kind, data)
+    return bytes(encoded[:_PNG_HEADER] + chunks.getvalue() + encoded[_PNG_HEADER:])

@@ -1,0 +1,242 @@
+"""TIFF by tifffile: 1 to 16 bits, tiles, all common compressions, every page, BigTIFF."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import IO, Any
+
+import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
+
+from retint.errors import RetintError
+from retint.photo.metadata import BELOW, ORIENTATION, RESOLUTION, directories, exif_bytes, xmp_bytes
+from retint.photo.picture import Photo, Pixels
+from retint.photo.pillow import scaled_to_16_bit, upright
+from retint.photo.profiles import from_srgb, to_srgb
+
+_XMP, _IPTC, _ICC = 700, 33723, 34675
+_DESCRIPTION, _SOFTWARE, _DATE = 270, 305, 306  # tags that tifffile writes by itself
+_KEPT_COMPRESSIONS = ("NONE", "LZW", "ADOBE_DEFLATE", "PACKBITS", "ZSTD")
+_PREDICTED = ("LZW", "ADOBE_DEFLATE", "ZSTD")
+_INCH, _CENTIMETRE = 2, 3  # units of resolution
+_REDUCED, _MASK = 1, 4  # kinds of pages that are no pictures of their own
+_BEGINNINGS = {  # of files, by tifffile's byte order and whether they are BigTIFF
+    ("<", False): b"II*\0\0\0\0\0",
+    ("<", True): b"II+\0\x08\0\0\0",
+    (">", False): b"MM\0*\0\0\0\0",
+    (">", True): b"MM\0+\0\x08\0\0",
+}
+_BESIDE = 1  # from the tags of the EXIF and GPS directories to unused ones
+_CLASSIC_LIMIT = 3_900_000_000  # bytes; larger files are BigTIFF
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised
+
+
+def decode(stream: IO[bytes]) -> Photo:
+    """Decode every page; the first carries the others."""
+    with TiffFile(stream) as file:
+        pages = [page for page in file.pages if isinstance(page, TiffPage)]
+        photos = [
+            _read_page(page, stream)
+            for page in pages
+            if not int(page.subfiletype) & (_REDUCED | _MASK)
+        ]
+    if not photos:
+        raise ValueError("no picture in it")
+    return replace(photos[0], pages=tuple(photos[1:]))
+
+
+def encode(photo: Photo, stream: IO[bytes]) -> None:
+    """Write a photograph and its pages; the stream has to be readable, too."""
+    pages = [photo, *photo.pages]
+    big = sum(page.pixels.nbytes * 4 // 3 for page in pages) > _CLASSIC_LIMIT
+    with TiffWriter(stream, bigtiff=big, byteorder="<") as file:
+        for page in pages:
+            _write_page(file, page, big=big)
+    if any(map(_below, pages)):
+        _append_exif(stream, pages, big=big)
+
+
+def size(stream: IO[bytes]) -> tuple[int, int]:
+    """Width and height of the largest page."""
+    with TiffFile(stream) as file:
+        sizes = [(page.imagewidth, page.imagelength) for page in file.pages]  # type: ignore[union-attr]
+    return max(sizes, key=lambda side: side[0] * side[1])
+
+
+def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
+    main = {tag.code: tag.value for tag in page.tags if tag.code not in RESOLUTION}
+    below = {tag: _directory(page, tag, stream) for tag in BELOW if tag in main}
+    orientation = int(main.get(ORIENTATION, 1))
+    dpi = _dpi(page)
+    if dpi:
+        main |= dict(zip(RESOLUTION, (*dpi, _INCH), strict=True))
+    icc_profile = _bytes_of(page, _ICC)
+    pixels, alpha = _pixels(page)
+    if icc_profile:
+        pixels = to_srgb(pixels, icc_profile)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels = _without_black(pixels)
+    return Photo(
+        upright(pixels, orientation),
+        "TIFF",
+        None if alpha is None else upright(alpha, orientation),
+        exif=exif_bytes(main, below, orientation),
+        xmp=xmp_bytes(_bytes_of(page, _XMP)),
+        iptc=_bytes_of(page, _IPTC),
+        icc_profile=icc_profile,
+        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        compression=COMPRESSION(page.compression).name,
+    )
+
+
+def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
+    """Grey, RGB or CMYK of 8 or 16 bits, and alpha."""
+    kind = PHOTOMETRIC(page.photometric).name
+    if page.dtype is not None and page.dtype.kind == "f":
+        raise RetintError("floating-point pixels are not supported: save it with 16 bits a channel")
+    if kind not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR", "SEPARATED"):
+        raise RetintError(f"{kind} pixels are not supported: save it as RGB or grey")
+    pixels = np.asarray(page.asarray())
+    if pixels.dtype not in (np.bool_, np.uint8, np.uint16):
+        raise RetintError(f"{pixels.dtype} pixels are not supported: save it with 16 bits")
+    if page.planarconfig == 2 and page.samplesperpixel > 1:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if kind == "PALETTE":
+        return (np.asarray(page.colormap) >> 8).astype(np.uint8)[:, pixels].transpose(1, 2, 0), None
+    depth = page.bitspersample
+    if depth < 8:
+        pixels = (pixels.astype(np.uint16) * 255 // ((1 << depth) - 1)).astype(np.uint8)
+    elif 8 < depth < 16:
+        pixels = scaled_to_16_bit(pixels, depth)
+    channels = {"RGB": 3, "YCBCR": 3, "SEPARATED": 4}.get(kind, 1)
+    alpha = None
+    if pixels.ndim == 3:
+        if pixels.shape[2] > channels and page.extrasamples[:1] and page.extrasamples[0] in (1, 2):
+            alpha = pixels[:, :, channels].copy()
+        pixels = pixels[:, :, 0] if channels == 1 else pixels[:, :, :channels]
+        if alpha is not None and page.extrasamples[0] == 1:
+            pixels = _unassociated(pixels, alpha)
+    if kind == "MINISWHITE":
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    return np.ascontiguousarray(pixels), alpha
+
+
+def _unassociated(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """Pixels that had been multiplied by alpha."""
+    most = np.iinfo(pixels.dtype).max
+    share = np.maximum(alpha, 1).astype(np.float32) / most
+    whole = pixels / (share if pixels.ndim == 2 else share[:, :, None])
+    return np.minimum(whole + 0.5, most).astype(pixels.dtype)
+
+
+def _without_black(inks: Pixels) -> Pixels:
+    """RGB of CMYK that came with no profile: what each ink leaves of white."""
+    most = np.iinfo(inks.dtype).max
+    light = (most - inks).astype(np.uint32)
+    return (light[:, :, :3] * light[:, :, 3:] // most).astype(inks.dtype)
+
+
+def _directory(page: TiffPage, tag: int, stream: IO[bytes]) -> dict[int, Any]:
+    """The EXIF or GPS directory, whose tags tifffile gives names but not numbers."""
+    file = page.parent
+    directory = ImageFileDirectory_v2(_BEGINNINGS[file.byteorder, file.is_bigtiff], group=tag)
+    stream.seek(page.tags[tag].valueoffset)
+    directory.load(stream)
+    return dict(directory)
+
+
+def _bytes_of(page: TiffPage, tag: int) -> bytes | None:
+    found = page.tags.get(tag)
+    if found is None:
+        return None
+    value = found.value
+    if isinstance(value, tuple):  # IPTC written as a row of 32-bit numbers, as some programs do
+        return np.array(value).astype(found.dataformat or "<u4").tobytes()
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _dpi(page: TiffPage) -> tuple[float, float] | None:
+    horizontal_tag, vertical_tag, unit_tag = RESOLUTION
+    if horizontal_tag not in page.tags or vertical_tag not in page.tags:
+        return None
+    unit = page.tags[unit_tag].value if unit_tag in page.tags else _INCH
+    factor = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(int(unit))
+    horizontal, vertical = (
+        numerator / max(1, denominator)
+        for numerator, denominator in (
+            page.tags[horizontal_tag].value,
+            page.tags[vertical_tag].value,
+        )
+    )
+    if factor is None or not horizontal or not vertical:
+        return None
+    return round(horizontal * factor, 2), round(vertical * factor, 2)
+
+
+def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
+    pixels, icc_profile = page.pixels, None
+    if pixels.ndim == 3:
+        pixels, icc_profile = from_srgb(pixels, page.icc_profile)
+    if page.alpha is not None:
+        pixels = np.dstack((pixels, page.alpha))
+    compression = page.compression if page.compression in _KEPT_COMPRESSIONS else "LZW"
+    main, below = directories(page.exif) if page.exif else ({}, {})
+    extra: list[Any] = [(_XMP, "B", len(page.xmp), page.xmp, True)] if page.xmp else []
+    if page.iptc:
+        extra.append((_IPTC, "B", len(page.iptc), page.iptc, True))
+    extra += [(tag, "s", 0, str(value), True) for tag, value in main.items() if _is_text(value)]
+    # Where the directories will lie is not known yet, and their own tags tifffile refuses.
+    extra += [(tag + _BESIDE, "Q" if big else "I", 1, 0, True) for tag in below]
+    file.write(
+        pixels,
+        photometric="rgb" if page.pixels.ndim == 3 else "minisblack",
+        planarconfig="contig" if pixels.ndim == 3 else None,
+        extrasamples=None if page.alpha is None else ["unassalpha"],
+        compression=None if compression == "NONE" else compression,
+        predictor=compression in _PREDICTED,
+        iccprofile=icc_profile,
+        resolution=page.dpi,
+        resolutionunit=_INCH if page.dpi else None,
+        description=_text(main, _DESCRIPTION),
+        software=_text(main, _SOFTWARE) or False,
+        datetime=_text(main, _DATE),
+        metadata=None,
+        extratags=extra,
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii()
+
+
+def _text(tags: dict[int, Any], tag: int) -> str | None:
+    value = tags.get(tag)
+    return value if _is_text(value) else None
+
+
+def _append_exif(stream: IO[bytes], pages: Sequence[Photo], *, big: bool) -> None:
+    """Write the EXIF and GPS directories behind the pages, which tifffile cannot, and link them."""
+    stream.seek(0)
+    with TiffFile(stream, mode="r+") as file:
+        links = [page.tags for page in file.pages]  # type: ignore[union-attr]
+    for page, tags in zip(pages, links, strict=True):
+        for tag, values in _below(page).items():
+            directory = ImageFileDirectory_v2(_BEGINNINGS["<", big], group=tag)
+            for key, value in values.items():
+                directory[key] = value
+            place = stream.seek(0, 2)
+            place += stream.write(b"\0" * (place % 2))  # directories begin at even places
+            stream.write(directory.tobytes(place))
+            link = tags[tag + _BESIDE]
+            stream.seek(link.offset)
+            stream.write(struct.pack("<H", tag))
+            stream.seek(link.valueoffset)
+            stream.write(struct.pack("<Q" if big else "<I", place))
+
+
+def _below(page: Photo) -> dict[int, dict[int, Any]]:
+    return directories(page.exif)[1] if page.exif else {}
