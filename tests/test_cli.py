@@ -1,3 +1,5 @@
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint
+from retint.model import model_path
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -44,7 +47,7 @@ def test_outputs_are_not_coloured_again(photo):
     assert retint("colorize", photo.parent).returncode == 0
     done = retint("colorize", photo.parent, "--overwrite")
     assert "1 coloured, 0 failed, 1 skipped" in done.stderr
-    assert len(list(photo.parent.iterdir())) == 2
+    assert len(list(photo.parent.glob("*.jpg"))) == 2
 
 
 def test_the_original_is_never_replaced(photo):
@@ -60,7 +63,8 @@ def test_an_output_of_an_unknown_format_is_named(photo, tmp_path):
     assert not (tmp_path / "out.gif").exists()
 
 
-def test_a_sample_is_that_of_its_seed(photo, tmp_path):
+def test_a_sample_is_that_of_its_seed(photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     assert retint("colorize", photo, "--samples", 2, "-o", tmp_path / "out").returncode == 0
     assert retint("colorize", photo, "--seed", 2, "-o", tmp_path / "two.jpg").returncode == 0
     assert (tmp_path / "two.jpg").read_bytes() == (tmp_path / "out/cat-color-2.jpg").read_bytes()
@@ -132,6 +136,58 @@ def test_two_inputs_of_one_output(photo, tmp_path):
 
 def test_wrong_usage_exits_with_2():
     assert retint("colorize").returncode == 2
+
+
+def test_a_photograph_in_colours_is_left_alone_unless_asked(tmp_path, colour_photo):
+    Image.fromarray(colour_photo).save(tmp_path / "a.png")
+    done = retint("colorize", tmp_path / "a.png")
+    assert done.returncode == 0
+    assert "--recolor" in done.stderr
+    assert not (tmp_path / "a-color.png").exists()
+    assert retint("colorize", tmp_path / "a.png", "--recolor").returncode == 0
+    assert (tmp_path / "a-color.png").exists()
+
+
+def test_a_result_says_how_it_came_to_its_colours(photo, tmp_path):
+    one = tmp_path / "one.tif"
+    done = retint("colorize", photo, "--seed", 3, "--hint", "10,20,#3060c0", "-o", one)
+    assert done.returncode == 0, done.stderr
+    said = retint("info", one).stdout
+    assert "default 0." in said
+    assert "10,20,#3060c0" in said
+    assert hashlib.sha256(model_path("default").read_bytes()).hexdigest() in said
+    again = retint("colorize", one, "-o", tmp_path / "two.jpg")
+    assert again.returncode == 0
+    assert "anew from its lightness" in again.stderr
+    bare = tmp_path / "bare.jpg"
+    assert retint("colorize", photo, "--no-provenance", "-o", bare).returncode == 0
+    assert "inferred" not in retint("info", bare).stdout
+
+
+def test_another_format_and_quality(photo, tmp_path):
+    done = retint("colorize", photo.parent, "-o", tmp_path / "low", "--format", "webp")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "low" / "cat-color.webp") as result:
+        assert result.format == "WEBP"
+    sizes = []
+    for quality in (60, 95):
+        target = tmp_path / f"{quality}.jpg"
+        assert retint("colorize", photo, "--quality", quality, "-o", target).returncode == 0
+        sizes.append(target.stat().st_size)
+    assert sizes[0] < sizes[1] / 2
+    fails_in_one_line(retint("colorize", photo, "--format", "doc"), "doc")
+
+
+def test_a_name_that_is_no_text(photo):
+    odd = os.fsencode(photo.parent) + b"/caf\xe9.jpg"
+    os.rename(photo, odd)  # noqa: PTH104 - a name in bytes
+    done = subprocess.run(
+        [sys.executable, "-c", "from retint.cli import main; main()", "colorize", odd],
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"caf\xe9-color.jpg" in done.stdout
+    assert os.path.exists(odd.replace(b".jpg", b"-color.jpg"))  # noqa: PTH110
 
 
 def test_info_and_models(photo):

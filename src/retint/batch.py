@@ -1,173 +1,200 @@
-"""Many photographs: plan what is read and written, then colour one after the other."""
+"""Many photographs: decoding, colouring and encoding at the same time, with bounded memory."""
 
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from retint.colorizer import Colorizer
+from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
-from retint.hints import Hint, read_strokes
-from retint.photo import SUFFIXES, is_output, output_path, read_photo, write_photo
+from retint.hints import read_strokes
+from retint.photo import QUALITY, Photo, read_photo, read_size, write_photo
+from retint.photo.provenance import read_provenance
+from retint.plan import Job
+from retint.tone import Kind, kind_of
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Job:
-    """A photograph and the files its colourings go to."""
-
-    source: Path
-    targets: tuple[Path, ...]
-
-
-@dataclass
-class Plan:
-    """Jobs to do; problems, a line each, that keep others from being done; how many are skipped."""
-
-    jobs: list[Job] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    skipped: int = 0
+_MOST_PIXELS = 100_000_000  # in work at a time, unless one photograph alone has more
+_AHEAD = 2  # photographs decoded, and results encoded, while another is coloured
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: files written, and what went wrong, if anything."""
+    """What became of a job.
 
-    source: Path
-    written: tuple[Path, ...]
-    error: str | None = None
-
-
-def plan_jobs(
-    paths: Sequence[Path], out: Path | None, *, samples: int = 1, overwrite: bool = False
-) -> Plan:
-    """Find the photographs of files and folders, and name the outputs.
-
-    Args:
-        paths: photographs and folders of them, searched with their sub-folders.
-        out: a folder, in which sub-folders are mirrored; or, for one photograph, a file; None to
-            write beside the photographs.
-        samples: colourings of each photograph.
-        overwrite: whether outputs that exist are to be replaced; a problem otherwise.
+    Attributes:
+        job: photograph and wanted results.
+        written: files that were written.
+        error: what went wrong, in a line, or None.
+        skipped: why it was left alone, in a line, or None.
+        note: what a person should know of it, in a line, or None.
+        size: width and height in pixels, if it could be read.
+        seconds: of work on it, in all stages.
     """
-    plan = Plan()
-    as_file = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
-    if as_file and (len(paths) > 1 or paths[0].is_dir() or samples > 1):
-        plan.problems.append(f"{out} is one file: give a folder for several pictures")
-        return plan
-    if out is not None and _looks_like_a_file(out) and not as_file:
-        known = ", ".join(sorted(SUFFIXES))
-        plan.problems.append(
-            f"{out}: no picture that retint writes ends in '{out.suffix}': use {known}, or make "
-            "the folder first if it is one"
-        )
-        return plan
-    taken: dict[Path, Path] = {}
-    for path in paths:
-        for source, root in _sources(path, plan):
-            if as_file and out is not None:
-                targets: tuple[Path, ...] = (out,)
-            else:
-                folder = source.parent if out is None else out / source.parent.relative_to(root)
-                numbers = [None] if samples == 1 else list(range(1, samples + 1))
-                targets = tuple(folder / output_path(source, n).name for n in numbers)
-            problem = _collision(source, targets, taken, overwrite)
-            if problem:
-                plan.problems.append(problem)
-                continue
-            taken |= dict.fromkeys(targets, source)
-            plan.jobs.append(Job(source, targets))
-    return plan
+
+    job: Job
+    written: tuple[Path, ...] = ()
+    error: str | None = None
+    skipped: str | None = None
+    note: str | None = None
+    size: tuple[int, int] | None = None
+    seconds: float = 0.0
 
 
 def colorize_jobs(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     colorizer: Colorizer,
+    options: Options,
     *,
-    seed: int | None = None,
-    strength: float = 1.0,
-    hints: Sequence[Hint] = (),
     strokes: Path | None = None,
+    recolor: bool = False,
     overwrite: bool = False,
+    quality: int = QUALITY,
 ) -> Iterator[Outcome]:
-    """Do the jobs; a bad photograph is told in its outcome and the rest goes on.
+    """Do the jobs in their order; a bad photograph is told in its outcome and the rest goes on.
 
-    One colouring is that of `seed`, or the most likely one; several are those of `seed`, or 1, and
-    of the seeds after it. `hints`, and those in the picture `strokes`, go for all jobs.
+    One colouring is that of the seed in `options`, or the most likely one; several are those of
+    that seed, or 1, and of the seeds after it.
+
+    Args:
+        jobs: photographs and their results.
+        colorizer: the opened model.
+        options: how to colour, the same for all.
+        strokes: a picture of further hints.
+        recolor: colour photographs that have colours already, too.
+        overwrite: replace results that exist.
+        quality: of formats that have one, 1 to 100.
     """
-    for job in jobs:
-        written: list[Path] = []
+    work = _Work(colorizer, options, strokes, recolor, overwrite, quality)
+    coming = iter(jobs)
+    reading: deque[tuple[Job, int, Future[_Read]]] = deque()
+    writing: deque[tuple[int, Future[Outcome]]] = deque()
+    in_work = 0
+    with ThreadPoolExecutor(_AHEAD) as readers, ThreadPoolExecutor(_AHEAD) as writers:
+        job = next(coming, None)
+        while job or reading or writing:
+            while job and len(reading) < _AHEAD:
+                pixels = _pixels_of(job)
+                if in_work and in_work + pixels > _MOST_PIXELS:
+                    break
+                in_work += pixels
+                reading.append((job, pixels, readers.submit(work.read, job)))
+                job = next(coming, None)
+            if reading:
+                current, pixels, read = reading.popleft()
+                colored = work.color(current, read.result())
+                del read  # the photograph can go as soon as it is written
+                writing.append((pixels, writers.submit(work.write, colored)))
+                del colored
+            while writing and (not reading or len(writing) > _AHEAD or writing[0][1].done()):
+                pixels, outcome = writing.popleft()
+                yield outcome.result()
+                in_work -= pixels
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A photograph that was read, or an outcome that ends the job."""
+
+    outcome: Outcome
+    photo: Photo | None = None
+    options: Options | None = None
+
+
+@dataclass(frozen=True)
+class _Colored:
+    outcome: Outcome
+    photos: tuple[Photo, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The three stages; each ends a job that it cannot do with an outcome that says so."""
+
+    colorizer: Colorizer
+    options: Options
+    strokes: Path | None
+    recolor: bool
+    overwrite: bool
+    quality: int
+
+    def read(self, job: Job) -> _Read:
+        """Decode the photograph and see whether it is to be coloured."""
+        start = time.perf_counter()
+        outcome = Outcome(job)
         try:
-            start = time.perf_counter()
             photo = read_photo(job.source)
             height, width = photo.pixels.shape[:2]
-            log.debug(
-                "%s: %d x %d, %s, read in %.2f s",
-                *(job.source, width, height, photo.pixels.dtype, time.perf_counter() - start),
-            )
-            painted = read_strokes(strokes, photo.pixels.shape[:2]) if strokes else []
-            wanted = [*painted, *hints]
-            for number, target in enumerate(job.targets):
-                start = time.perf_counter()
-                chosen = seed
+            outcome = replace(outcome, size=(width, height))
+            options = self.options.copy()
+            if self.strokes:
+                painted = read_strokes(self.strokes, (height, width))
+                options["hints"] = [*painted, *options.get("hints", ())]
+            if read_provenance(photo.xmp):
+                outcome = replace(outcome, note=f"{job.source} is coloured anew from its lightness")
+            elif not self.recolor and kind_of(photo.pixels) is Kind.COLOURED:
+                line = f"{job.source} has colours already: add --recolor to replace them"
+                return _Read(replace(outcome, skipped=line))
+        except (RetintError, MemoryError) as error:
+            return _Read(_failed(outcome, error))
+        seconds = time.perf_counter() - start
+        shown = f"{width} x {height}, {photo.pixels.dtype}"
+        log.debug("%s: %s, read in %.2f s", job.source, shown, seconds)
+        return _Read(replace(outcome, seconds=seconds), photo, options)
+
+    def color(self, job: Job, read: _Read) -> _Colored:
+        """All the colourings of a photograph."""
+        outcome, photo = read.outcome, read.photo
+        if photo is None or read.options is None:
+            return _Colored(outcome)
+        colored = []
+        start = time.perf_counter()
+        try:
+            for number in range(len(job.targets)):
+                options = read.options.copy()
                 if len(job.targets) > 1:
-                    chosen = (1 if seed is None else seed) + number
-                colored = colorizer.colorize_photo(
-                    photo, seed=chosen, strength=strength, hints=wanted
-                )
-                done = time.perf_counter()
-                write_photo(colored, target, overwrite=overwrite)
-                log.debug(
-                    "%s: seed %s, coloured in %.2f s, written in %.2f s",
-                    *(target, chosen, done - start, time.perf_counter() - done),
-                )
-                written.append(target)
-        except RetintError as error:
-            yield Outcome(job.source, tuple(written), str(error))
-        except MemoryError:
-            error_line = f"{job.source} needs more memory than there is: scale it down"
-            yield Outcome(job.source, tuple(written), error_line)
-        else:
-            yield Outcome(job.source, tuple(written))
+                    seed = options.get("seed")
+                    options["seed"] = (1 if seed is None else seed) + number
+                colored.append(self.colorizer.colorize_photo(photo, **options))
+        except (RetintError, MemoryError) as error:
+            return _Colored(_failed(outcome, error))
+        seconds = time.perf_counter() - start
+        log.debug("%s: coloured in %.2f s", job.source, seconds)
+        return _Colored(replace(outcome, seconds=outcome.seconds + seconds), tuple(colored))
+
+    def write(self, colored: _Colored) -> Outcome:
+        """Encode the colourings."""
+        outcome = colored.outcome
+        start = time.perf_counter()
+        for photo, target in zip(colored.photos, outcome.job.targets, strict=False):
+            try:
+                write_photo(photo, target, overwrite=self.overwrite, quality=self.quality)
+            except (RetintError, MemoryError) as error:
+                return _failed(outcome, error)
+            outcome = replace(outcome, written=(*outcome.written, target))
+        seconds = time.perf_counter() - start
+        if outcome.written:
+            log.debug("%s: written in %.2f s", outcome.job.source, seconds)
+        return replace(outcome, seconds=outcome.seconds + seconds)
 
 
-def _sources(path: Path, plan: Plan) -> Iterator[tuple[Path, Path]]:
-    """Photographs of a path, and the folder whose structure the output mirrors."""
-    if not path.is_dir():
-        yield path, path.parent
-        return
-    found = sorted(
-        file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES
-    )
-    outputs = {file for file in found if is_output(file)}
-    plan.skipped += len(outputs)
-    if len(found) == len(outputs):
-        known = ", ".join(sorted(SUFFIXES))
-        plan.problems.append(f"{path} holds no pictures to colour: they end in {known}")
-    for file in found:
-        if file not in outputs:
-            yield file, path
+def _failed(outcome: Outcome, error: RetintError | MemoryError) -> Outcome:
+    if isinstance(error, RetintError):
+        return replace(outcome, error=str(error))
+    line = f"{outcome.job.source} needs more memory than there is: scale it down"
+    return replace(outcome, error=line)
 
 
-def _looks_like_a_file(out: Path) -> bool:
-    return not out.exists() and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
-
-
-def _collision(
-    source: Path, targets: Sequence[Path], taken: dict[Path, Path], overwrite: bool
-) -> str | None:
-    for target in targets:
-        if target in taken:
-            return f"{source} and {taken[target]} would both be written to {target}: rename one"
-        if target.exists() and target.samefile(source):
-            return (
-                f"{target} is the photograph itself, which retint never replaces: choose another -o"
-            )
-        if target.exists() and not overwrite:
-            return f"{target} exists: add --overwrite to replace it, or choose another -o"
-    return None
+def _pixels_of(job: Job) -> int:
+    """Pixels of a job in work: those of the photograph and of its results."""
+    try:
+        width, height = read_size(job.source)
+    except RetintError:
+        return 0  # reading it says why
+    return width * height * (1 + len(job.targets)) // 2

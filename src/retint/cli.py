@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -46,6 +48,9 @@ app = typer.Typer(cls=_Group, add_completion=False, pretty_exceptions_enable=Fal
 def main() -> None:
     """Run the command line."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of files that are odd, but readable
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text
+            stream.reconfigure(errors="surrogateescape" if os.name == "posix" else "replace")
     app()
 
 
@@ -128,55 +133,96 @@ def colorize(
             help="Colours wanted at places, painted on a transparent PNG of the photograph's size.",
         ),
     ] = None,
+    recolor: Annotated[
+        bool, typer.Option("--recolor", help="Colour photographs that have colours already, too.")
+    ] = False,
+    keep_tone: Annotated[
+        bool,
+        typer.Option(
+            "--keep-tone",
+            help="Take the lightness of sepia and yellowed prints as it is, tone and all.",
+        ),
+    ] = False,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="Format of the results, such as tiff; else the same."
+        ),
+    ] = None,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Of JPEG, WebP, AVIF and HEIC results.")
+    ] = 95,
+    no_provenance: Annotated[
+        bool,
+        typer.Option(
+            "--no-provenance", help="Do not write into the results that colours were inferred."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: colour what comes into the folders.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Page with thumbnails and failures to write; JSON lines go beside it.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only the I-th of N parts, for several machines."),
+    ] = None,
     provider: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="ONNX Runtime provider to compute with, such as CUDAExecutionProvider.",
+            help="ONNX Runtime provider to compute with, such as CUDA; else the CPU.",
         ),
     ] = None,
     verbose: _Verbose = False,
 ) -> None:
-    """Colourise photographs: photo.jpg becomes photo-color.jpg; the originals stay as they are."""
+    """Colourise photographs: photo.jpg becomes photo-color.jpg; the originals stay as they are.
+
+    A run of a folder that was stopped goes on where it was when it is called again.
+    """
     _log_details(verbose)
-    from retint.batch import colorize_jobs, plan_jobs
+    from retint.colorizer import Options
     from retint.hints import parse_hint
-    from retint.progress import Progress
+    from retint.many import Request, Run
+    from retint.plan import Shard, suffix_of
 
-    wanted = [parse_hint(text) for text in hints or ()]
-    plan = plan_jobs(paths, out, samples=samples, overwrite=overwrite)
-    if (wanted or strokes) and len(plan.jobs) > 1:
-        raise RetintError("hints belong to one photograph: give one, not several")
-    for problem in plan.problems:
-        typer.echo(f"retint: {problem}", err=True)
-    colored, failed = 0, len(plan.problems)
-    if plan.jobs:
-        from retint.colorizer import Colorizer
-
-        colorizer = Colorizer(model, [provider] if provider else None)
-        outcomes = colorize_jobs(
-            plan.jobs,
-            colorizer,
+    request = Request(
+        paths,
+        out,
+        model=model,
+        provider=provider,
+        options=Options(
             seed=seed,
             strength=strength,
-            hints=wanted,
-            strokes=strokes,
-            overwrite=overwrite,
-        )
-        with Progress().task("colouring", len(plan.jobs)) as advance:
-            for done, outcome in enumerate(outcomes, start=1):
-                for written in outcome.written:
-                    typer.echo(f"{outcome.source} -> {written}")
-                if outcome.error:
-                    typer.echo(f"retint: {outcome.error}", err=True)
-                    failed += 1
-                else:
-                    colored += 1
-                advance(done)
-    if colored + failed + plan.skipped > 1:
-        typer.echo(f"{colored} coloured, {failed} failed, {plan.skipped} skipped", err=True)
-    if failed:
+            hints=[parse_hint(text) for text in hints or ()],
+            keep_tone=keep_tone,
+        ),
+        strokes=strokes,
+        samples=samples,
+        suffix=suffix_of(format_) if format_ else None,
+        shard=Shard.parse(shard) if shard else None,
+        recolor=recolor,
+        overwrite=overwrite,
+        quality=quality,
+        provenance=not no_provenance,
+        report=report,
+    )
+    run = Run(request, tell=typer.echo, warn=lambda line: typer.echo(f"retint: {line}", err=True))
+    if watch:
+        run.watch()
+    totals = run.dry() if dry_run else run.once()
+    if totals.photographs > 1:
+        typer.echo(str(totals), err=True)
+    if totals.failed:
         raise typer.Exit(1)
 
 

@@ -6,20 +6,42 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from retint import __version__
 from retint.errors import RetintError
 from retint.hints import Hint, hint_map
 from retint.merge import fit_coloring, lightness_of, merge
 from retint.model import open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
+from retint.photo.provenance import Provenance, now, stamped
+from retint.tone import Kind, kind_of, without_tone
+
+_MOST_HINTS_NAMED = 20
 
 Picture = TypeVar("Picture", str, Path, bytes, Image.Image, NDArray[Any])
+
+
+class Options(TypedDict, total=False):
+    """How a photograph is to be coloured.
+
+    Keys:
+        seed: which of the possible colourings; None, the default, for the most likely one.
+        strength: gain on the colours, 1 by default; 0 is grey.
+        hints: colours wanted at places, for a model that takes hints, as the default does.
+        keep_tone: take the lightness of a toned print as it is; by default the tone is taken out
+            first (see `retint.tone`).
+    """
+
+    seed: int | None
+    strength: float
+    hints: Sequence[Hint]
+    keep_tone: bool
 
 
 class Colorizer:
@@ -28,24 +50,29 @@ class Colorizer:
     Args:
         model: a name of `retint models`, or the path of an .onnx file.
         providers: ONNX Runtime providers to compute with, such as `["CUDA"]`; the CPU if None.
+        provenance: write into the metadata of files that their colours were inferred, and how.
+
+    Attributes:
+        model: the opened model.
+        date: written as that of the colouring, ISO 8601; if None, the time it is then.
 
     Raises:
         RetintError: if there is no such model or provider.
     """
 
     def __init__(
-        self, model: str | Path = "default", providers: Sequence[str] | None = None
+        self,
+        model: str | Path = "default",
+        providers: Sequence[str] | None = None,
+        *,
+        provenance: bool = True,
     ) -> None:
         self.model = open_model(model, providers)
+        self._provenance = provenance
+        self.date: str | None = None
 
     def __call__(
-        self,
-        image: Picture,
-        *,
-        seed: int | None = None,
-        strength: float = 1.0,
-        hints: Sequence[Hint] = (),
-        overwrite: bool = False,
+        self, image: Picture, *, overwrite: bool = False, **options: Unpack[Options]
     ) -> Picture:
         """Colour a picture; give back the type that was given.
 
@@ -53,47 +80,38 @@ class Colorizer:
             image: a path (photo.jpg is left alone; photo-color.jpg is written beside it and its
                 path given back), the bytes of an encoded picture, a PIL image, or sRGB pixels as
                 uint8 or uint16, (H, W) or (H, W, 3), which come back as (H, W, 3).
-            seed: which of the possible colourings; None for the most likely one.
-            strength: gain on the colours; 0 is grey.
-            hints: colours wanted at places, for a model that takes hints, as the default does.
             overwrite: replace a file of the output's name.
+            options: see `Options`.
 
         Raises:
             RetintError: if the picture cannot be read or the result not be written.
             TypeError: if `image` is of another type or dtype.
         """
-        color: dict[str, Any] = {"seed": seed, "strength": strength, "hints": hints}
         if isinstance(image, str | Path):
             target = output_path(Path(image))
-            photo = self.colorize_photo(read_photo(Path(image)), **color)
+            photo = self.colorize_photo(read_photo(Path(image)), **options)
             write_photo(photo, target, overwrite=overwrite)
             written: Any = str(target) if isinstance(image, str) else target
             return written  # type: ignore[no-any-return]
         if isinstance(image, bytes):
-            photo = read_photo(image)
-            return encode_photo(self.colorize_photo(photo, **color))
+            return encode_photo(self.colorize_photo(read_photo(image), **options))
         if isinstance(image, Image.Image):
             grey = image.mode in ("1", "L", "LA")
             pixels = np.asarray(image.convert("L" if grey else "RGB"))
-            result = Image.fromarray(self.colorize_pixels(pixels, **color))
+            result = Image.fromarray(self.colorize_pixels(pixels, **options))
             if image.has_transparency_data:
                 result.putalpha(image.convert("RGBA").getchannel("A"))
             return result
         if isinstance(image, np.ndarray):
-            return self.colorize_pixels(image, **color)
+            return self.colorize_pixels(image, **options)
         raise TypeError(f"a path, bytes, PIL image or NumPy array is wanted, not {type(image)}")
 
-    def colorize_photo(
-        self,
-        photo: Photo,
-        *,
-        seed: int | None = None,
-        strength: float = 1.0,
-        hints: Sequence[Hint] = (),
-    ) -> Photo:
-        """Colour a decoded photograph; everything but its pixels stays."""
-        pixels = self.colorize_pixels(photo.pixels, seed=seed, strength=strength, hints=hints)
-        return replace(photo, pixels=pixels)
+    def colorize_photo(self, photo: Photo, **options: Unpack[Options]) -> Photo:
+        """Colour a decoded photograph with its pages; what belongs to it stays."""
+        pixels = self.colorize_pixels(photo.pixels, **options)
+        pages = tuple(self.colorize_photo(page, **options) for page in photo.pages)
+        xmp = stamped(photo.xmp, self._how(**options)) if self._provenance else photo.xmp
+        return replace(photo, pixels=pixels, pages=pages, xmp=xmp)
 
     def colorize_pixels(
         self,
@@ -102,6 +120,7 @@ class Colorizer:
         seed: int | None = None,
         strength: float = 1.0,
         hints: Sequence[Hint] = (),
+        keep_tone: bool = False,
     ) -> NDArray[Any]:
         """Colour sRGB pixels, (H, W) or (H, W, 3), uint8 or uint16; see `__call__`."""
         shape_fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
@@ -113,6 +132,8 @@ class Colorizer:
         if hints and not self.model.takes_hints:
             name = self.model.card["name"]
             raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
+        if not keep_tone and kind_of(pixels) is Kind.TONED:
+            pixels = without_tone(pixels)
         height, width = pixels.shape[:2]
         rows, columns = self.model.input_size(height, width)
         smaller = rows * columns < height * width
@@ -126,23 +147,38 @@ class Colorizer:
         coloring = fit_coloring(lightness, self.model.predict(lightness, seed, wanted))
         return merge(pixels, coloring, strength)
 
+    def _how(
+        self,
+        *,
+        seed: int | None = None,
+        strength: float = 1.0,
+        hints: Sequence[Hint] = (),
+        keep_tone: bool = False,
+    ) -> Provenance:
+        card = self.model.card
+        few = len(hints) <= _MOST_HINTS_NAMED
+        places = (f"{hint.x},{hint.y},#{bytes(hint.color).hex()}" for hint in hints)
+        return Provenance(
+            tool=f"retint {__version__}",
+            model=f"{card['name']} {card['version']}",
+            weights=self.model.sha256,
+            seed="none" if seed is None else str(seed),
+            strength=f"{strength:g}",
+            hints=(" ".join(places) if few else f"{len(hints)} of them") or "none",
+            tone="kept" if keep_tone else "taken out where there was one",
+            date=self.date or now(),
+        )
+
 
 @cache
 def _default() -> Colorizer:
     return Colorizer()
 
 
-def colorize(
-    image: Picture,
-    *,
-    seed: int | None = None,
-    strength: float = 1.0,
-    hints: Sequence[Hint] = (),
-    overwrite: bool = False,
-) -> Picture:
+def colorize(image: Picture, *, overwrite: bool = False, **options: Unpack[Options]) -> Picture:
     """Colour one picture with the default model; see `Colorizer.__call__`.
 
     >>> colorize(np.full((40, 60), 128, np.uint8)).shape
     (40, 60, 3)
     """
-    return _default()(image, seed=seed, strength=strength, hints=hints, overwrite=overwrite)
+    return _default()(image, overwrite=overwrite, **options)

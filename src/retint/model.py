@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ class Model:
         self.card: dict[str, Any] = json.loads(card)
         if self.card["contract"] != _CONTRACT:
             raise RetintError(f"{path} was made by another version of retint: export it anew")
+        self._path = path
         self._inputs = {node.name for node in self._session.get_inputs()}
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
@@ -58,6 +61,12 @@ class Model:
         step = self.card["out_stride"]
         rows, columns = (max(1, round(side * scale / step)) * step for side in (height, width))
         return rows, columns
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the model file, in hexadecimal."""
+        with self._path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def takes_hints(self) -> bool:

@@ -1,11 +1,12 @@
 """Photographs: pixels and all that belongs to them, as files and in memory."""
 
 from retint.photo.files import (
-    PARTIAL,
     QUALITY,
     describe_photo,
     encode_photo,
     read_photo,
+    read_size,
+    remove_partial_files,
     write_photo,
 )
 from retint.photo.formats import FORMATS, SUFFIXES, Format, format_of, known_suffixes
@@ -14,7 +15,6 @@ from retint.photo.picture import Photo
 
 __all__ = [
     "FORMATS",
-    "PARTIAL",
     "QUALITY",
     "SUFFIXES",
     "Format",
@@ -26,5 +26,7 @@ __all__ = [
     "known_suffixes",
     "output_path",
     "read_photo",
+    "read_size",
+    "remove_partial_files",
     "write_photo",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from retint.photo import pillow
 from retint.photo.formats import enable_heif, format_of
 from retint.photo.picture import Photo, is_grey
 from retint.photo.profiles import description
+from retint.photo.provenance import read_provenance
 
 QUALITY = 95
 """Of JPEG, WebP, AVIF and HEIF unless another is asked for."""
 
+_PARTIAL = ".retint-partial"  # ending of files that are being written
 _MOST_PIXELS = 500_000_000  # beyond that, a file is more likely an attack than a scan
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_KINDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -54,6 +57,16 @@ def read_photo(source: Path | bytes) -> Photo:
         return replace(photo, modified=source.stat().st_mtime_ns)
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height of a photograph file, of its largest page, without decoding it.
+
+    Raises:
+        RetintError: if the file is missing or no photograph.
+    """
+    with _named_errors(str(path)), _opened(path) as stream:
+        return _size(stream)
+
+
 def write_photo(
     photo: Photo, path: Path, *, overwrite: bool = False, quality: int = QUALITY
 ) -> None:
@@ -67,7 +80,7 @@ def write_photo(
     format_ = format_of(path)
     if path.exists() and not overwrite:
         raise RetintError(f"{path} exists: add --overwrite to replace it, or choose another -o")
-    beside = path.with_name(f".{uuid4().hex}{PARTIAL}")
+    beside = path.with_name(_partial_prefix(path) + uuid4().hex + _PARTIAL)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("xb+") as stream:
@@ -82,8 +95,15 @@ def write_photo(
             beside.unlink(missing_ok=True)
 
 
-PARTIAL = ".retint-partial"
-"""Ending of files that are being written; what a killed run leaves."""
+def remove_partial_files(paths: Iterable[Path]) -> None:
+    """Remove what killed runs left half written of these files."""
+    prefixes: dict[Path, set[str]] = {}
+    for path in paths:
+        prefixes.setdefault(path.parent, set()).add(_partial_prefix(path))
+    for folder, wanted in prefixes.items():
+        for file in folder.glob(f".*{_PARTIAL}"):
+            if file.name[: len(next(iter(wanted)))] in wanted:
+                file.unlink(missing_ok=True)
 
 
 def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QUALITY) -> bytes:
@@ -119,10 +139,17 @@ def describe_photo(path: Path) -> dict[str, str]:
         facts["dpi"] = " x ".join(f"{value:g}" for value in photo.dpi)
     if photo.icc_profile:
         facts["icc profile"] = description(photo.icc_profile)
+    for name, value in read_provenance(photo.xmp).items():
+        facts[f"inferred: {name.replace('_', ' ')}"] = value
     carried = {"EXIF": photo.exif, "XMP": photo.xmp, "IPTC": photo.iptc}
     if any(carried.values()):
         facts["metadata"] = ", ".join(name for name, value in carried.items() if value)
     return facts
+
+
+def _partial_prefix(path: Path) -> str:
+    """Beginning of the names under which a file is written; short, however long its own is."""
+    return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
 
 
 def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:

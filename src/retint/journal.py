@@ -1,0 +1,156 @@
+"""What a run has done, in a file beside its results, so that a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from retint.errors import RetintError
+from retint.photo.provenance import now
+from retint.plan import Job
+
+NAME = "retint-journal.jsonl"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    run: int
+    size: int
+    modified: int
+    targets: tuple[str, ...]
+
+
+class Journal:
+    """The journal of an output folder: a line for each run, one for each photograph done.
+
+    Args:
+        path: its file, which is made with the first line.
+        settings: all that decides how the results look; what was done with others counts as not
+            done.
+
+    Attributes:
+        date: when the run began, ISO 8601; of a run that goes on, when it began at first.
+
+    Raises:
+        RetintError: if the file is there and is no journal.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path = path
+        self._settings = dict(settings)
+        self._done: dict[str, _Entry] = {}
+        self._run = 0
+        self.date = now()
+        self._goes_on = self._read()
+
+    def is_done(self, job: Job, *, anew: bool = False) -> bool:
+        """Whether the job is in the journal, its photograph unchanged and its results there.
+
+        Args:
+            job: photograph and results.
+            anew: count only what this run has done before it was stopped.
+        """
+        entry = self._entry(job)
+        if entry is None or (anew and not self._is_of_this_run(entry)):
+            return False
+        state = file_state(job.source)
+        return state == (entry.size, entry.modified) and all(map(Path.exists, job.targets))
+
+    def was_begun(self, job: Job) -> bool:
+        """Whether this run was stopped in the middle of the job: some results may be there."""
+        entry = self._entry(job)
+        return entry is not None and self._is_of_this_run(entry)
+
+    def record(self, job: Job) -> None:
+        """Write down a job.
+
+        To be called before it where its results do not exist yet, so that none can be there
+        without being in the journal; after it where they replace others.
+        """
+        state = file_state(job.source)
+        if state is None:
+            return
+        if not self._goes_on:
+            self._write({"run": self._settings, "date": self.date})
+            self._goes_on = True
+        size, modified = state
+        source, targets = _key(job.source), _keys(job)
+        self._write({"source": source, "size": size, "modified": modified, "targets": targets})
+
+    def finish(self) -> None:
+        """Write down that the run came to its end; the next one has a date of its own."""
+        if self._goes_on:
+            self._write({"finished": now()})
+            self._goes_on = False
+
+    def _entry(self, job: Job) -> _Entry | None:
+        entry = self._done.get(_key(job.source))
+        return entry if entry and entry.targets == _keys(job) else None
+
+    def _is_of_this_run(self, entry: _Entry) -> bool:
+        return self._goes_on and entry.run == self._run
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise RetintError(f"{self._path} cannot be written: {error.strerror}") from error
+
+    def _read(self) -> bool:
+        """Learn what is done; whether a run with these settings was stopped before its end."""
+        if not self._path.exists():
+            return False
+        stopped = matches = False
+        try:
+            data = self._path.read_bytes()
+            for entry in _entries(data):
+                if "run" in entry:
+                    self._run += 1
+                    matches = stopped = entry["run"] == self._settings
+                    self.date = entry["date"] if matches else self.date
+                elif "finished" in entry:
+                    stopped = False
+                elif matches:
+                    targets = tuple(entry["targets"])
+                    found = _Entry(self._run, entry["size"], entry["modified"], targets)
+                    self._done[entry["source"]] = found
+                else:  # other results have taken the place of ours
+                    self._done.pop(entry["source"], None)
+            if data and not data.endswith(b"\n"):
+                self._path.write_bytes(data[: data.rfind(b"\n") + 1])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RetintError(
+                f"{self._path} is no journal of retint, or damaged: move it away, and use "
+                "--overwrite to do again what it says is done"
+            ) from error
+        if not stopped:
+            self.date = now()
+        return stopped
+
+
+def file_state(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does: its size and the time of the change; None if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _entries(data: bytes) -> Iterator[dict[str, Any]]:
+    """The lines of a journal, but for the last if a killed run left it unfinished."""
+    for line in data.split(b"\n")[:-1]:
+        yield json.loads(line)
+
+
+def _key(path: Path) -> str:
+    return str(path.absolute())
+
+
+def _keys(job: Job) -> tuple[str, ...]:
+    return tuple(map(_key, job.targets))

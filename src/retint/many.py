@@ -1,0 +1,263 @@
+"""A call of `retint colorize` from plan to report, once or again and again on a hot folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retint import __version__
+from retint.batch import Outcome, colorize_jobs
+from retint.colorizer import Colorizer, Options
+from retint.errors import RetintError
+from retint.journal import NAME, Journal, file_state
+from retint.photo import QUALITY, remove_partial_files
+from retint.plan import Job, Plan, Shard, plan_jobs
+from retint.progress import Progress
+from retint.report import Report
+
+_State = tuple[int, int]  # of a file
+_LOOK_EVERY = 1.0  # seconds between two looks into a hot folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be coloured, and how; the options of `retint colorize`."""
+
+    paths: Sequence[Path]
+    out: Path | None = None
+    model: str = "default"
+    provider: str | None = None
+    options: Options = field(default_factory=Options)
+    strokes: Path | None = None
+    samples: int = 1
+    suffix: str | None = None
+    shard: Shard | None = None
+    recolor: bool = False
+    overwrite: bool = False
+    quality: int = QUALITY
+    provenance: bool = True
+    report: Path | None = None
+
+    def plan(self, *, may_be_empty: bool = False) -> Plan:
+        """Jobs, problems, and how many pictures are left alone; see `plan_jobs`."""
+        plan = plan_jobs(
+            self.paths,
+            self.out,
+            samples=self.samples,
+            suffix=self.suffix,
+            shard=self.shard,
+            may_be_empty=may_be_empty or self.shard is not None,
+        )
+        if (self.options.get("hints") or self.strokes) and len(plan.jobs) > 1:
+            raise RetintError("hints belong to one photograph: give one, not several")
+        return plan
+
+
+@dataclass
+class Totals:
+    """How many photographs came to what end."""
+
+    colored: int = 0
+    failed: int = 0
+    skipped: int = 0
+    done_before: int = 0
+
+    def __str__(self) -> str:
+        before = f", {self.done_before} done before" if self.done_before else ""
+        return f"{self.colored} coloured, {self.failed} failed, {self.skipped} skipped{before}"
+
+    @property
+    def photographs(self) -> int:
+        """All of them."""
+        return self.colored + self.failed + self.skipped + self.done_before
+
+
+class Run:
+    """Does a request.
+
+    Args:
+        request: what to do.
+        tell: is given a line for each result.
+        warn: is given a line for each problem.
+    """
+
+    def __init__(
+        self, request: Request, tell: Callable[[str], None], warn: Callable[[str], None]
+    ) -> None:
+        self._request = request
+        self._tell = tell
+        self._warn = warn
+        self.totals = Totals()
+        self._said: set[str] = set()
+        self._journal: Journal | None = None
+        self._report: Report | None = None
+        self._colorizer: Colorizer | None = None
+
+    def once(self) -> Totals:
+        """Colour all there is."""
+        request = self._request
+        plan = request.plan()
+        if not plan.jobs:
+            self._account(plan)
+            return self.totals
+        self._open()
+        self._begin_report()
+        todo = self._account(plan)
+        with Progress().task("colouring", len(todo)) as advance:
+            self._color(todo, advance)
+        self._close()
+        return self.totals
+
+    def dry(self) -> Totals:
+        """Only say what would be written."""
+        plan = self._request.plan()
+        if plan.jobs:
+            self._open()
+        for job in self._account(plan):
+            for target in job.targets:
+                self._tell(f"{job.source} -> {target}")
+        return self.totals
+
+    def watch(self) -> None:
+        """Colour what comes into the folders, until interrupted."""
+        seen: dict[Path, _State | None] = {}
+        tried: dict[Path, _State | None] = {}
+        self._open()
+        self._begin_report()
+        while True:
+            plan = self._request.plan(may_be_empty=True)
+            plan.jobs = [
+                job for job in plan.jobs if file_state(job.source) != tried.get(job.source)
+            ]
+            todo = self._account(plan)
+            # A file that changed since the last look may still be on its way.
+            settled = [job for job in todo if file_state(job.source) == seen.get(job.source)]
+            seen = {job.source: file_state(job.source) for job in todo}
+            tried |= {job.source: file_state(job.source) for job in settled}
+            self._color(settled, lambda _: None)
+            time.sleep(_LOOK_EVERY)
+
+    def _open(self) -> None:
+        request = self._request
+        providers = [request.provider] if request.provider else None
+        colorizer = Colorizer(request.model, providers, provenance=request.provenance)
+        settings = self._settings(colorizer)
+        place = self._journal_folder()
+        if place is not None:
+            shard = request.shard
+            stem = Path(NAME).stem + (f"-{shard.index}-of-{shard.count}" if shard else "")
+            self._journal = Journal(place / f"{stem}.jsonl", settings)
+            colorizer.date = self._journal.date
+        self._colorizer = colorizer
+
+    def _begin_report(self) -> None:
+        request = self._request
+        if request.report and self._colorizer:
+            settings = self._settings(self._colorizer)
+            self._report = Report(request.report, settings, overwrite=request.overwrite)
+
+    def _close(self) -> None:
+        if self._journal:
+            self._journal.finish()
+        if self._report:
+            self._tell(f"wrote {self._report.write()}")
+
+    def _settings(self, colorizer: Colorizer) -> dict[str, Any]:
+        request = self._request
+        return {
+            "retint": __version__,
+            "model": colorizer.model.card["name"],
+            "weights": colorizer.model.sha256,
+            "seed": request.options.get("seed"),
+            "strength": request.options.get("strength", 1.0),
+            "hints": [repr(hint) for hint in request.options.get("hints", ())],
+            "strokes": str(request.strokes) if request.strokes else None,
+            "keep_tone": request.options.get("keep_tone", False),
+            "quality": request.quality,
+            "provenance": request.provenance,
+        }
+
+    def _journal_folder(self) -> Path | None:
+        """Where a run of folders keeps its journal; single photographs have none."""
+        folders = [path for path in self._request.paths if path.is_dir()]
+        return (self._request.out or folders[0]) if folders else None
+
+    def _account(self, plan: Plan) -> list[Job]:
+        """Tell the plan's problems, each once; give the jobs that are still to do."""
+        for problem in plan.problems:
+            self._fail(problem)
+        self.totals.skipped += plan.skipped
+        todo = []
+        for job in plan.jobs:
+            if self._journal and self._journal.is_done(job, anew=self._request.overwrite):
+                self.totals.done_before += 1
+                continue
+            existing = [target for target in job.targets if target.exists()]
+            if not existing or self._request.overwrite or self._was_begun(job):
+                todo.append(job)
+            else:
+                self._fail(
+                    f"{existing[0]} exists: add --overwrite to replace it, or choose another -o"
+                )
+        return todo
+
+    def _color(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
+        if self._colorizer is None:
+            return
+        remove_partial_files(target for job in jobs for target in job.targets)
+        request = self._request
+        outcomes = colorize_jobs(
+            jobs if request.overwrite else self._written_down(jobs),
+            self._colorizer,
+            request.options,
+            strokes=request.strokes,
+            recolor=request.recolor,
+            overwrite=request.overwrite,
+            quality=request.quality,
+        )
+        for done, outcome in enumerate(outcomes, start=1):
+            self._take(outcome)
+            advance(done)
+
+    def _was_begun(self, job: Job) -> bool:
+        return self._journal is not None and self._journal.was_begun(job)
+
+    def _written_down(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """The jobs, each in the journal before it is begun, and without what a killed run left."""
+        for job in jobs:
+            if self._journal and self._journal.was_begun(job):
+                for target in job.targets:
+                    target.unlink(missing_ok=True)
+            if self._journal:
+                self._journal.record(job)
+            yield job
+
+    def _take(self, outcome: Outcome) -> None:
+        for written in outcome.written:
+            self._tell(f"{outcome.job.source} -> {written}")
+        if outcome.note:
+            self._warn(outcome.note)
+        if self._report:
+            self._report.add(outcome)
+        if outcome.error:
+            self.totals.failed += 1
+            self._warn(outcome.error)
+        elif outcome.skipped:
+            self.totals.skipped += 1
+            self._warn(outcome.skipped)
+        else:
+            self.totals.colored += 1
+            if self._journal and self._request.overwrite:
+                self._journal.record(outcome.job)
+
+    def _fail(self, line: str) -> None:
+        if line in self._said:
+            return
+        self._said.add(line)
+        self.totals.failed += 1
+        self._warn(line)
+        if self._report:
+            self._report.add_problem(line)

@@ -1,0 +1,132 @@
+"""Says inside a coloured picture that its colours were inferred, by what, and how; as XMP.
+
+The term is IPTC's for a picture partly made by a trained model ("Digital Source Type" of the IPTC
+Photo Metadata Standard, section IPTC Extension); what IPTC has no term for is in a namespace of
+retint's own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from xml.etree import ElementTree
+
+_META = "adobe:ns:meta/"
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_OWN = "urn:retint:provenance:1:"
+_SOURCE_TYPE = f"{{{_IPTC_EXTENSION}}}DigitalSourceType"
+_INFERRED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+_PREFIXES = {"x": _META, "rdf": _RDF, "Iptc4xmpExt": _IPTC_EXTENSION, "retint": _OWN}
+_PACKET = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'.encode(),
+    b'\n<?xpacket end="w"?>',
+)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a picture got its colours.
+
+    Attributes:
+        tool: program and version.
+        model: name and version of the model.
+        weights: SHA-256 of the model file.
+        seed: of the colouring, or "none" of the most likely one.
+        strength: gain on the colours.
+        hints: the colours that were asked for, or how many.
+        tone: what became of the tone of a print.
+        date: when it was coloured, ISO 8601.
+    """
+
+    tool: str
+    model: str
+    weights: str
+    seed: str
+    strength: str
+    hints: str
+    tone: str
+    date: str
+
+
+def now() -> str:
+    """The time, or what SOURCE_DATE_EPOCH says it is, to the second in UTC (ISO 8601)."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(seconds), UTC) if seconds else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")
+
+
+def stamped(xmp: bytes | None, provenance: Provenance) -> bytes:
+    """An XMP packet that says how the picture was coloured, and all that it said before.
+
+    The digital source type that it had, such as a film negative, is kept as `original_source_type`;
+    a packet that is no XML is replaced.
+    """
+    root = _parse(xmp)
+    if root is None:
+        root = ElementTree.Element(f"{{{_META}}}xmpmeta")
+        ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
+    for prefix, namespace in _PREFIXES.items():
+        ElementTree.register_namespace(prefix, namespace)
+    described = root if root.tag == f"{{{_RDF}}}RDF" else root.find(f"{{{_RDF}}}RDF")
+    if described is None:
+        described = ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
+    original = _take_source_type(described)
+    entry = ElementTree.SubElement(described, f"{{{_RDF}}}Description")
+    entry.set(f"{{{_RDF}}}about", "")
+    entry.set(_SOURCE_TYPE, _INFERRED)
+    facts = asdict(provenance)
+    if original and original != _INFERRED:
+        facts["original_source_type"] = original
+    for name, value in facts.items():
+        entry.set(f"{{{_OWN}}}{name}", value)
+    packet: bytes = ElementTree.tostring(root, encoding="utf-8")
+    return _PACKET[0] + packet + _PACKET[1]
+
+
+def read_provenance(xmp: bytes | None) -> dict[str, str]:
+    """What `stamped` wrote, by the names of `Provenance`; nothing of other pictures."""
+    root = _parse(xmp)
+    if root is None:
+        return {}
+    return {
+        name.removeprefix(f"{{{_OWN}}}"): value
+        for entry in root.iter(f"{{{_RDF}}}Description")
+        for name, value in entry.items()
+        if name.startswith(f"{{{_OWN}}}")
+    }
+
+
+def _parse(xmp: bytes | None) -> ElementTree.Element | None:
+    """Root of a packet, None where it is no XML; its prefixes are remembered for writing."""
+    if not xmp:
+        return None
+    text = xmp.strip(b"\0 \r\n")
+    try:
+        for _, (prefix, namespace) in ElementTree.iterparse(io.BytesIO(text), ["start-ns"]):
+            with suppress(ValueError):  # of prefixes that ElementTree keeps for itself
+                ElementTree.register_namespace(prefix, namespace)
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return None
+
+
+def _take_source_type(described: ElementTree.Element) -> str | None:
+    """Remove the digital source type and what an earlier colouring wrote; give the type's value."""
+    found = None
+    for entry in list(described):
+        found = entry.attrib.pop(_SOURCE_TYPE, None) or found
+        for child in entry.findall(_SOURCE_TYPE):
+            found = child.text or child.get(f"{{{_RDF}}}resource") or found
+            entry.remove(child)
+        own = [name for name in entry.attrib if name.startswith(f"{{{_OWN}}}")]
+        earlier = entry.get(f"{{{_OWN}}}original_source_type")
+        for name in own:
+            del entry.attrib[name]
+        found = earlier or found
+        if own and not len(entry):
+            described.remove(entry)
+    return found

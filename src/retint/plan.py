@@ -1,0 +1,176 @@
+"""What is to be coloured and where it goes, before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retint.errors import RetintError
+from retint.photo import FORMATS, SUFFIXES, format_of, is_output, known_suffixes, output_path
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photograph and the files its colourings go to."""
+
+    source: Path
+    targets: tuple[Path, ...]
+
+
+@dataclass
+class Plan:
+    """Jobs to do; problems, a line each, that keep others from being done; how many are skipped."""
+
+    jobs: list[Job] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the work: the photographs whose paths fall to `index` of `count`, from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read `i/n`.
+
+        >>> Shard.parse("2/8")
+        Shard(index=2, count=8)
+
+        Raises:
+            RetintError: if it is written otherwise.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise RetintError(f"--shard {text}: write it as i/n, from 1/8 to 8/8 for eight shards")
+        return cls(int(match[1]), int(match[2]))
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path, relative to its folder, falls to this shard, whatever else there is."""
+        return zlib.crc32(os.fsencode(path.as_posix())) % self.count == self.index - 1
+
+
+def plan_jobs(
+    paths: Sequence[Path],
+    out: Path | None,
+    *,
+    samples: int = 1,
+    suffix: str | None = None,
+    shard: Shard | None = None,
+    may_be_empty: bool = False,
+) -> Plan:
+    """Find the photographs of files and folders, and name the outputs.
+
+    Args:
+        paths: photographs and folders of them, searched with their sub-folders.
+        out: a folder, in which sub-folders are mirrored; or, for one photograph, a file; None to
+            write beside the photographs.
+        samples: colourings of each photograph.
+        suffix: ending, and so format, of the outputs; that of the photograph if None.
+        shard: the part of the photographs that is to be planned; all if None.
+        may_be_empty: a folder without photographs is no problem.
+    """
+    plan = Plan()
+    as_file = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
+    if as_file and (len(paths) > 1 or paths[0].is_dir() or samples > 1):
+        plan.problems.append(f"{out} is one file: give a folder for several pictures")
+        return plan
+    if out is not None and _looks_like_a_file(out) and not as_file:
+        plan.problems.append(
+            f"{out}: no picture that retint writes ends in '{out.suffix}': use "
+            f"{known_suffixes()}, or make the folder first if it is one"
+        )
+        return plan
+    taken: dict[Path, Path] = {}
+    for path in paths:
+        for source, root in _sources(path, out, plan, may_be_empty):
+            if shard is not None and not shard.holds(source.relative_to(root)):
+                continue
+            if as_file and out is not None:
+                targets: tuple[Path, ...] = (out,)
+            else:
+                folder = source.parent if out is None else out / source.parent.relative_to(root)
+                numbers = [None] if samples == 1 else list(range(1, samples + 1))
+                names = (output_path(source, number, suffix).name for number in numbers)
+                targets = tuple(folder / name for name in names)
+            problem = _collision(source, targets, taken)
+            if problem:
+                plan.problems.append(problem)
+                continue
+            taken |= dict.fromkeys(targets, source)
+            plan.jobs.append(Job(source, targets))
+    return plan
+
+
+def suffix_of(name: str) -> str:
+    """The usual ending of the format that a person calls `name`.
+
+    >>> suffix_of("tiff")
+    '.tif'
+
+    Raises:
+        RetintError: if there is none.
+    """
+    given = FORMATS.get(name.upper())
+    return (given or format_of(Path(f"--format {name}.{name.lower()}"))).suffixes[0]
+
+
+def _sources(
+    path: Path, out: Path | None, plan: Plan, may_be_empty: bool
+) -> Iterator[tuple[Path, Path]]:
+    """Photographs of a path, and the folder whose structure the output mirrors."""
+    if not path.is_dir():
+        yield path, path.parent
+        return
+    found = sorted(_walk(path, out, plan, {path.resolve()}))
+    outputs = {file for file in found if is_output(file)}
+    plan.skipped += len(outputs)
+    if len(found) == len(outputs) and not may_be_empty:
+        plan.problems.append(f"{path} holds no pictures to colour: they end in {known_suffixes()}")
+    for file in found:
+        if file not in outputs:
+            yield file, path
+
+
+def _walk(folder: Path, out: Path | None, plan: Plan, seen: set[Path]) -> Iterator[Path]:
+    """Photographs below a folder, through symbolic links but never twice through the same."""
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        plan.problems.append(f"{folder} cannot be read: {error.strerror}")
+        return
+    for entry in entries:
+        if entry.is_dir():
+            place = entry.resolve()
+            if out is not None and place == out.resolve():
+                continue  # results of an earlier run are no photographs
+            if place in seen:
+                if entry.is_symlink():
+                    plan.problems.append(f"{entry} leads to a folder that is coloured already")
+                continue
+            seen.add(place)
+            yield from _walk(entry, out, plan, seen)
+        elif entry.suffix.lower() in SUFFIXES and not entry.name.startswith("."):
+            yield entry
+
+
+def _looks_like_a_file(out: Path) -> bool:
+    return not out.exists() and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
+
+
+def _collision(source: Path, targets: Sequence[Path], taken: dict[Path, Path]) -> str | None:
+    for target in targets:
+        if target in taken:
+            return f"{source} and {taken[target]} would both be written to {target}: rename one"
+        if target.exists() and source.exists() and target.samefile(source):
+            return (
+                f"{target} is the photograph itself, which retint never replaces: choose another -o"
+            )
+    return None

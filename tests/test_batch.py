@@ -1,0 +1,206 @@
+"""Folders: nothing lost, nothing done twice, whatever happens meanwhile."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import fails_in_one_line, retint
+
+COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
+
+
+@pytest.fixture(autouse=True)
+def same_date(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+
+
+@pytest.fixture
+def scans(tmp_path, colour_photo):
+    """A folder of 16 grey photographs, two levels deep."""
+    folder = tmp_path / "scans"
+    for number in range(16):
+        path = folder / ("old" if number % 2 else ".") / f"{number:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cut = colour_photo[number * 20 : number * 20 + 160, :200]
+        Image.fromarray(cut).convert("L").save(path)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if path.suffix != ".jsonl"
+    }
+
+
+def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(scans, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert retint("colorize", scans, "-o", whole).returncode == 0
+    chance = random.Random(1)
+    done_when_killed = []
+    for _ in range(25):
+        process = subprocess.Popen(
+            [*COMMAND, scans, "-o", killed], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        if chance.random() < 0.8:  # somewhere in the work, not in the start before it
+            process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.05))
+        else:
+            time.sleep(chance.uniform(0, 1))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        done_when_killed.append(len(list(killed.rglob("*.jpg"))))
+        if done_when_killed[-1] == 16:
+            shutil.rmtree(killed)
+    last = retint("colorize", scans, "-o", killed)
+    assert last.returncode == 0, last.stderr
+    assert contents(killed) == contents(whole)
+    assert any(0 < count < 16 for count in done_when_killed)
+
+
+def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colour_photo):
+    out = tmp_path / "out"
+    assert retint("colorize", scans, "-o", out).returncode == 0
+    assert "16 done before" in retint("colorize", scans, "-o", out).stderr
+    Image.fromarray(colour_photo[100:200, :100]).convert("L").save(scans / "16.jpg")
+    (out / "02-color.jpg").unlink()
+    again = retint("colorize", scans, "-o", out)
+    assert "2 coloured, 0 failed, 0 skipped, 15 done before" in again.stderr
+    other = retint("colorize", scans, "-o", out, "--strength", 0.5)
+    assert other.returncode == 1
+    assert other.stderr.count("exists: add --overwrite") == 17
+
+
+def test_a_damaged_journal_is_named(scans, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "retint-journal.jsonl").write_text("no journal\n")
+    fails_in_one_line(retint("colorize", scans, "-o", out), "retint-journal.jsonl", "move it away")
+
+
+def test_shards_share_the_work_without_overlap(scans, tmp_path):
+    out = tmp_path / "out"
+    counts = []
+    for index in (1, 2, 3):
+        assert retint("colorize", scans, "-o", out, "--shard", f"{index}/3").returncode == 0
+        counts.append(len(list(out.rglob("*.jpg"))))
+    assert counts == sorted(set(counts))
+    assert counts[-1] == 16
+    fails_in_one_line(retint("colorize", scans, "-o", out, "--shard", "4/3"), "i/n")
+
+
+def test_a_dry_run_writes_nothing(scans, tmp_path):
+    done = retint("colorize", scans, "-o", tmp_path / "out", "--dry-run")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 16
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
+    (scans / "broken.jpg").write_bytes(b"no picture")
+    Image.fromarray(colour_photo).save(scans / "colours.png")
+    page = tmp_path / "run.html"
+    done = retint("colorize", scans, "-o", tmp_path / "out", "--report", page)
+    assert done.returncode == 1
+    text = page.read_text()
+    assert "16 coloured, 1 failed, 1 left alone" in text
+    assert "broken.jpg is not a picture" in text
+    assert text.count("<img") == 32
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert len(lines) == 18
+    assert sum(line["error"] is not None for line in lines) == 1
+    fails_in_one_line(
+        retint("colorize", scans, "-o", tmp_path / "other", "--report", page), "run.html exists"
+    )
+
+
+def test_links_that_go_round_are_told(scans, tmp_path):
+    (scans / "old" / "round").symlink_to(scans, target_is_directory=True)
+    (scans / "dangling.jpg").symlink_to(scans / "nowhere.jpg")
+    done = retint("colorize", scans, "-o", tmp_path / "out")
+    assert "round leads to a folder that is coloured already" in done.stderr
+    assert "dangling.jpg does not exist" in done.stderr
+    assert "16 coloured, 2 failed" in done.stderr
+
+
+def test_a_full_disk_leaves_no_half_files(scans, tmp_path):
+    # A limit on the size of files stands for the disk: the encoder's writes fail half-way.
+    large = np.random.default_rng(0).integers(0, 255, (600, 800)).astype(np.uint8)
+    Image.fromarray(large).save(scans / "large.png")
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
+    code = [sys.executable, "-c", limit + COMMAND[2], "colorize"]
+    done = subprocess.run([*code, scans, "-o", tmp_path / "out"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "large-color.png cannot be written" in done.stderr
+    assert "16 coloured, 1 failed" in done.stderr
+    assert not list((tmp_path / "out").rglob("*partial*"))
+    assert not (tmp_path / "out" / "large-color.png").exists()
+
+
+def test_a_hot_folder(scans, tmp_path, colour_photo):
+    hot, out = tmp_path / "hot", tmp_path / "out"
+    hot.mkdir()
+    process = subprocess.Popen([*COMMAND, hot, "-o", out, "--watch"], stderr=subprocess.PIPE)
+    try:
+        slow = hot / "slow.jpg"
+        data = (scans / "00.jpg").read_bytes()
+        slow.write_bytes(data[:1000])  # on its way
+        shutil.copy(scans / "02.jpg", hot)
+        deadline = time.monotonic() + 60
+        while not (out / "02-color.jpg").exists() and time.monotonic() < deadline:
+            with slow.open("ab") as file:
+                file.write(data[slow.stat().st_size : slow.stat().st_size + 100])
+            time.sleep(0.3)
+        slow.write_bytes(data)
+        while not (out / "slow-color.jpg").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert (out / "slow-color.jpg").exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_sepia_is_taken_out_and_colours_come_from_the_model(tmp_path, colour_photo):
+    grey = np.asarray(Image.fromarray(colour_photo[:200, :200]).convert("L")).astype(float)
+    sepia = (grey[:, :, None] / 255) ** np.array([0.8, 1.0, 1.3]) * np.array([250, 235, 200])
+    Image.fromarray(sepia.astype(np.uint8)).save(tmp_path / "sepia.png")
+    Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "grey.png")
+    for name, options in (("sepia", ()), ("grey", ()), ("sepia", ("--keep-tone",))):
+        target = tmp_path / f"{name}{''.join(options)}.tif"
+        done = retint("colorize", tmp_path / f"{name}.png", *options, "-o", target)
+        assert done.returncode == 0, done.stderr
+        assert target.exists(), done.stderr
+    sepia_colored, grey_colored = (
+        np.asarray(Image.open(tmp_path / f"{name}.tif")).astype(int) for name in ("sepia", "grey")
+    )
+    kept = np.asarray(Image.open(tmp_path / "sepia--keep-tone.tif")).astype(int)
+    # No brown veil: the mean colours of both lie together, unlike those of the sepia print.
+    assert np.abs((sepia_colored - grey_colored).mean((0, 1)) @ [1, -1, 0]) < 6
+    assert (sepia_colored != kept).any()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission_is_told(scans, tmp_path):
+    (scans / "old").chmod(0)
+    try:
+        done = retint("colorize", scans, "-o", tmp_path / "out")
+    finally:
+        (scans / "old").chmod(0o755)
+    assert "old cannot be read" in done.stderr
+    assert "8 coloured, 1 failed" in done.stderr
