@@ -119,6 +119,15 @@ def test_a_damaged_model(photo, tmp_path):
     fails_in_one_line(retint("colorize", photo, "--model", tmp_path / "m.onnx"), "m.onnx")
 
 
+def test_a_provider_that_is_not_here_is_replaced_by_the_cpu(photo):
+    done = retint("colorize", photo, "--provider", "cuda")
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "ONNX Runtime cannot compute with CUDA here: computing on the CPU"
+    ]
+    fails_in_one_line(retint("colorize", photo, "--provider", "abacus"), "abacus", "CPU")
+
+
 def test_an_output_that_exists(photo):
     assert retint("colorize", photo).returncode == 0
     before = photo.with_name("cat-color.jpg").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,6 +22,10 @@ from retint.errors import RetintError
 from retint.hints import keep_hints
 from retint.variety import vary
 
+log = logging.getLogger(__name__)
+
+_PROVIDER = "ExecutionProvider"  # the end of all providers' names
+_ALIASES = {"directml": "dml"}
 _CONTRACT = 1
 _LONGEST = 4  # times the card's size: no side that the network sees is longer
 
@@ -45,6 +50,8 @@ class Model:
             self._session = onnxruntime.InferenceSession(path, options, providers=names)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
+        if names[0] not in self._session.get_providers():  # its libraries could not be loaded
+            _say_fallback(names[0])
         card = self._session.get_modelmeta().custom_metadata_map.get("retint")
         if card is None:
             raise RetintError(f"{path} is not a retint model: make one with 'retint export RUN'")
@@ -172,10 +179,28 @@ def _shipped() -> Path:
 
 
 def _provider(name: str) -> str:
-    """Full name of an ONNX Runtime provider: `cuda` is CUDAExecutionProvider."""
+    """Full name of an ONNX Runtime provider: `cuda` is CUDAExecutionProvider.
+
+    The CPU's, and a line that says so, where the provider exists but not on this machine.
+    """
+    by_name = {_short(provider): provider for provider in onnxruntime.get_all_providers()}
+    provider = by_name.get(_ALIASES.get(name.lower(), _short(name)))
     available = onnxruntime.get_available_providers()
-    for provider in available:
-        if name.lower() in (provider.lower(), provider.lower().removesuffix("executionprovider")):
-            return str(provider)
-    known = ", ".join(provider.removesuffix("ExecutionProvider") for provider in available)
-    raise RetintError(f"ONNX Runtime here has no provider '{name}': choose one of {known}")
+    if provider is None:
+        known = ", ".join(item.removesuffix(_PROVIDER) for item in available)
+        raise RetintError(f"ONNX Runtime has no provider '{name}': here you can choose {known}")
+    if provider not in available:
+        _say_fallback(provider)
+        return f"CPU{_PROVIDER}"
+    return str(provider)
+
+
+def _short(provider: str) -> str:
+    return provider.lower().removesuffix(_PROVIDER.lower())
+
+
+def _say_fallback(provider: str) -> None:
+    log.warning(
+        "ONNX Runtime cannot compute with %s here: computing on the CPU",
+        provider.removesuffix(_PROVIDER),
+    )
