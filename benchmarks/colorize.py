@@ -1,10 +1,10 @@
-"""Time and memory of `retint colorize`, JPEG to JPEG, at 1, 12 and 48 megapixels.
+"""What colouring costs beyond what it cannot do without, on photographs of archives' sizes.
 
-    python benchmarks/colorize.py [--megapixels MP ...] [--rounds N]
+    python benchmarks/colorize.py [--rounds N] [--only NAME ...]
 
-The photographs are a sample enlarged, with grain, so that the files are as large as real ones. Each
-is also decoded and encoded alone by Pillow, with the same settings as retint's. Both are commands
-of their own, start-up included, and take turns; the figure to trust is the ratio.
+Each row compares retint with something else in the same run, taking turns; the machine may be busy
+with other things, so trust the ratio. The photographs are a sample enlarged, with grain, so that
+the files are as large as real ones.
 """
 
 from __future__ import annotations
@@ -14,123 +14,213 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from child import RETINT, Cost, run_child
+from child import RETINT, run_child
+from retint.tables import Table
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "coffee.jpg"
 ASPECT = 3 / 2
 GRAIN = 5.0  # standard deviation, grey levels
-STAGES = ("decode", "network", "merge", "encode")
+BATCH, BATCH_MEGAPIXELS = 40, 2.0
+Row = tuple[str, str, str, str, str, str]
 
-DECODE_AND_ENCODE = """
-import sys
-from PIL import Image
-Image.MAX_IMAGE_PIXELS = None
-image = Image.open(sys.argv[1]).convert("RGB")
-image.save(sys.argv[2], quality=95, subsampling="4:4:4")
+READ_AND_WRITE = """
+import sys, tifffile
+pixels = tifffile.imread(sys.argv[1])
+tifffile.imwrite(sys.argv[2], pixels[:, :, None].repeat(3, axis=2), photometric="rgb",
+                 compression="lzw", predictor=True)
 """
 
 
-def make_photograph(path: Path, megapixels: float) -> None:
-    """Write the sample, enlarged and with grain, as a grey JPEG."""
+def make_photograph(path: Path, megapixels: float, deep: bool = False) -> None:
+    """Write the sample, enlarged and with grain: a grey JPEG, or a 16-bit TIFF."""
+    import cv2
     import numpy as np
-    from PIL import Image
 
     height = round((megapixels * 1e6 / ASPECT) ** 0.5)
-    with Image.open(SAMPLE) as sample:
-        large = sample.resize((round(height * ASPECT), height), Image.Resampling.BICUBIC)
-    grain = np.random.default_rng(0).normal(0, GRAIN, (large.height, large.width))
-    grey = np.clip(np.asarray(large) + grain, 0, 255).astype(np.uint8)
-    Image.fromarray(grey).save(path, quality=95)
+    size = (round(height * ASPECT), height)
+    sample = cv2.imread(str(SAMPLE), cv2.IMREAD_GRAYSCALE)
+    large = cv2.resize(np.asarray(sample), size, interpolation=cv2.INTER_CUBIC)
+    grain = np.random.default_rng(0).standard_normal(large.shape, np.float32) * GRAIN
+    grey = np.clip(large + grain, 0, 255)
+    if deep:
+        import tifffile
+
+        pixels = (grey * 257).astype(np.uint16)
+        tifffile.imwrite(path, pixels, compression="lzw", predictor=True)
+    else:
+        cv2.imwrite(str(path), grey.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def print_stages(source: Path, target: Path) -> None:
-    """Run the command in this process; print the seconds of each of `STAGES` on a line."""
-    from retint import batch, cli, colorizer, model
-
-    seconds = dict.fromkeys(STAGES, 0.0)
-
-    def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return function(*arguments, **options)
-            finally:
-                seconds[stage] += time.perf_counter() - start
-
-        return call
-
-    for stage, owner, name in (
-        ("decode", batch, "read_photo"),
-        ("network", model.Model, "predict"),
-        ("merge", colorizer, "fit_coloring"),
-        ("merge", colorizer, "merge"),
-        ("encode", batch, "write_photo"),
-    ):
-        setattr(owner, name, timed(stage, getattr(owner, name)))
-    cli.app(["colorize", str(source), "-o", str(target), "--overwrite"], standalone_mode=False)
-    (target.parent / "stages").write_text(" ".join(str(seconds[stage]) for stage in STAGES))
+def seconds_of(work: Callable[[], Any]) -> float:
+    """Time of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
-def measure(photograph: Path, rounds: int) -> tuple[list[Cost], list[Cost], list[float]]:
-    """Costs of decoding and encoding and of retint, and the stages' shares of retint's time."""
-    folder = photograph.parent
-    target = folder / "out.jpg"
-    plain: list[str | Path] = [sys.executable, "-c", DECODE_AND_ENCODE, photograph, target]
-    retint: list[str | Path] = [RETINT, "colorize", photograph, "-o", target, "--overwrite"]
-    alone, ours = [], []
+def one_file(folder: Path, rounds: int) -> list[Row]:
+    """12 megapixels in a warm process, against its unavoidable stages and the plain way."""
+    import cv2
+    import numpy as np
+
+    from retint import Colorizer
+    from retint.merge import fit_coloring, lightness_of, merge
+    from retint.photo import encode_photo, read_photo
+
+    path = folder / "photograph.jpg"
+    make_photograph(path, 12)
+    data = path.read_bytes()
+    colorizer = Colorizer(provenance=False)
+    model = colorizer.model
+    photo = read_photo(data)
+    rows, columns = model.input_size(*photo.pixels.shape[:2])
+    small = lightness_of(cv2.resize(photo.pixels, (columns, rows), interpolation=cv2.INTER_AREA))
+    ab = model.predict(small)
+    colored = colorizer.colorize_photo(photo)
+    stages: dict[str, Callable[[], Any]] = {
+        "decode": lambda: read_photo(data),
+        "network": lambda: model.predict(small),
+        "encode": lambda: encode_photo(colored),
+    }
+    others: dict[str, Callable[[], Any]] = {
+        "fit": lambda: fit_coloring(small, ab),
+        "merge": lambda: merge(photo.pixels, fit_coloring(small, ab)),
+    }
+
+    def plain() -> None:
+        """As tutorials do it: scikit-image's Lab, a squashed picture, a smooth enlargement."""
+        import io
+
+        from PIL import Image
+        from skimage.color import lab2rgb, rgb2lab
+        from skimage.transform import resize
+
+        lab = rgb2lab(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+        lightness = resize(lab[:, :, 0], (256, 256)).astype(np.float32)
+        lab[:, :, 1:] = resize(model.predict(lightness), lab.shape[:2])
+        pixels = (lab2rgb(lab) * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(io.BytesIO(), "JPEG", quality=95, subsampling=0)
+
+    times: dict[str, list[float]] = {}
+    for number in range(rounds + 1):
+        turn = {name: seconds_of(work) for name, work in (stages | others).items()}
+        turn["all"] = seconds_of(lambda: encode_photo(colorizer.colorize_photo(read_photo(data))))
+        turn["plain"] = seconds_of(plain)
+        for name, spent in turn.items() if number else ():  # the first round warms up
+            times.setdefault(name, []).append(spent)
+    middle = {name: median(spent) for name, spent in times.items()}
+    base = sum(middle[name] for name in stages)
+    whole = middle["all"]
+    shares = ", ".join(f"{name} {middle[name]:.2f} s" for name in (*stages, *others))
+    return [
+        row("12 megapixels, JPEG", whole, "decode + network + encode", base, "at most 2.0"),
+        row("", whole, "scikit-image and Pillow", middle["plain"], "at most 0.1"),
+        ("", "", f"stages: {shares}", "", "", ""),
+    ]
+
+
+def many_files(folder: Path, rounds: int) -> list[Row]:
+    """A folder, against the slowest of its stages alone."""
+    from retint import Colorizer
+    from retint.batch import colorize_jobs
+    from retint.photo import read_photo, write_photo
+    from retint.plan import plan_jobs
+
+    source = folder / "many"
+    source.mkdir()
+    make_photograph(source / "00.jpg", BATCH_MEGAPIXELS)
+    for number in range(1, BATCH):
+        (source / f"{number:02d}.jpg").write_bytes((source / "00.jpg").read_bytes())
+    colorizer = Colorizer()
+    jobs = plan_jobs([source], folder / "out").jobs
+    photo = read_photo(jobs[0].source)
+    colored = colorizer.colorize_photo(photo)
+
+    def in_threads(work: Callable[[Any], Any]) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, jobs))
+
+    stages: dict[str, Callable[[], Any]] = {
+        "decoding": lambda: in_threads(lambda job: read_photo(job.source)),
+        "colouring": lambda: [colorizer.colorize_photo(photo) for _ in jobs],
+        "encoding": lambda: in_threads(
+            lambda job: write_photo(colored, job.targets[0], overwrite=True)
+        ),
+    }
+    alone: dict[str, list[float]] = {name: [] for name in stages}
+    together = []
     for _ in range(rounds):
-        alone.append(run_child(plain))
-        ours.append(run_child(retint))
-    staged = run_child([sys.executable, __file__, "--stages", photograph, target])
-    seconds = map(float, (folder / "stages").read_text().split())
-    return alone, ours, [share / staged.seconds for share in seconds]
+        for name, work in stages.items():
+            alone[name].append(seconds_of(work))
+        together.append(
+            seconds_of(lambda: list(colorize_jobs(jobs, colorizer, {}, overwrite=True)))
+        )
+    middle = {name: median(spent) for name, spent in alone.items()}
+    slowest = max(middle, key=lambda name: middle[name])
+    shares = ", ".join(f"{name} {spent:.1f} s" for name, spent in middle.items())
+    return [
+        row(
+            f"{BATCH} of {BATCH_MEGAPIXELS:g} megapixels",
+            *(median(together), f"{slowest} alone", middle[slowest], "at most 1.1"),
+        ),
+        ("", "", f"stages: {shares}", "", "", ""),
+    ]
+
+
+def large_scan(folder: Path, rounds: int) -> list[Row]:
+    """100 megapixels with 16 bits, the whole process, against reading and writing."""
+    scan, target = folder / "scan.tif", folder / "out.tif"
+    make = multiprocessing.get_context("spawn").Process(
+        target=make_photograph, args=(scan, 100, True)
+    )
+    make.start()  # in a process of its own: see run_child
+    make.join()
+    plain, ours = [], []
+    for _ in range(rounds):
+        plain.append(run_child([sys.executable, "-c", READ_AND_WRITE, scan, target]))
+        ours.append(run_child([RETINT, "colorize", scan, "-o", target, "--overwrite"]))
+    memory = max(cost.memory for cost in ours)
+    seconds = (median(cost.seconds for cost in costs) for costs in (ours, plain))
+    whole, base = seconds
+    return [
+        row("100 megapixels, 16-bit TIFF", whole, "reading + writing", base, "at most 2.5"),
+        ("", f"{memory:.0f} MiB", "", "", "", "at most 1240 MiB"),
+    ]
+
+
+def row(what: str, ours: float, other: str, base: float, wanted: str) -> Row:
+    """A row of the table."""
+    return what, f"{ours:.2f} s", other, f"{base:.2f} s", f"{ours / base:.2f}", wanted
+
+
+BENCHMARKS: dict[str, Callable[[Path, int], Sequence[Row]]] = {
+    "scan": large_scan,  # first: later ones make this process, and so its children, larger
+    "one": one_file,
+    "many": many_files,
+}
 
 
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 12, 48])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--stages", type=Path, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
     arguments = parser.parse_args()
-    if arguments.stages:
-        print_stages(*arguments.stages)
-        return
-
-    table = Table(title="retint colorize, JPEG to JPEG (medians)")
-    columns = ("megapixels", "file, MB", "decode + encode, s", "retint, s", "ratio")
-    memory = ("peak, MiB", "of decode + encode")
-    for column in (*columns, *memory, *STAGES, "start-up, rest"):
-        table.add_column(column, justify="right")
-    with tempfile.TemporaryDirectory() as folder:
-        for megapixels in arguments.megapixels:
-            photograph = Path(folder) / "photograph.jpg"
-            # In a process of its own: see run_child.
-            make = multiprocessing.get_context("spawn").Process(
-                target=make_photograph, args=(photograph, megapixels)
-            )
-            make.start()
-            make.join()
-            alone, ours, shares = measure(photograph, arguments.rounds)
-            plain, full = (median(cost.seconds for cost in costs) for costs in (alone, ours))
-            table.add_row(
-                f"{megapixels:g}",
-                f"{photograph.stat().st_size / 1e6:.1f}",
-                f"{plain:.2f}",
-                f"{full:.2f}",
-                f"{full / plain:.2f}",
-                *(f"{max(cost.memory for cost in costs):.0f}" for costs in (ours, alone)),
-                *(f"{share:.0%}" for share in (*shares, 1 - sum(shares))),
-            )
-    Console(width=130).print(table)
+    rows: list[Row] = []
+    for name in BENCHMARKS:
+        if name in arguments.only:
+            with tempfile.TemporaryDirectory() as folder:
+                rows += BENCHMARKS[name](Path(folder), arguments.rounds)
+    header = ("photographs", "retint", "compared with", "it takes", "ratio", "wanted")
+    Console(width=140).print(Table(header, rows).rich())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from retint.errors import RetintError
 from retint.journal import NAME, Journal, file_state
 from retint.photo import QUALITY, remove_partial_files
 from retint.plan import Job, Plan, Shard, plan_jobs
-from retint.progress import Progress
 from retint.report import Report
 
 _State = tuple[int, int]  # of a file
@@ -106,8 +105,13 @@ class Run:
         self._open()
         self._begin_report()
         todo = self._account(plan)
-        with Progress().task("colouring", len(todo)) as advance:
-            self._color(todo, advance)
+        if len(todo) == 1:
+            self._color(todo)
+        else:
+            from retint.progress import Progress  # late: one photograph need not wait for it
+
+            with Progress().task("colouring", len(todo)) as advance:
+                self._color(todo, advance)
         self._close()
         return self.totals
 
@@ -137,7 +141,7 @@ class Run:
             settled = [job for job in todo if file_state(job.source) == seen.get(job.source)]
             seen = {job.source: file_state(job.source) for job in todo}
             tried |= {job.source: file_state(job.source) for job in settled}
-            self._color(settled, lambda _: None)
+            self._color(settled)
             time.sleep(_LOOK_EVERY)
 
     def _open(self) -> None:
@@ -204,7 +208,7 @@ class Run:
                 )
         return todo
 
-    def _color(self, jobs: Sequence[Job], advance: Callable[[int], None]) -> None:
+    def _color(self, jobs: Sequence[Job], advance: Callable[[int], None] | None = None) -> None:
         if self._colorizer is None:
             return
         remove_partial_files(target for job in jobs for target in job.targets)
@@ -220,7 +224,8 @@ class Run:
         )
         for done, outcome in enumerate(outcomes, start=1):
             self._take(outcome)
-            advance(done)
+            if advance:
+                advance(done)
 
     def _was_begun(self, job: Job) -> bool:
         return self._journal is not None and self._journal.was_begun(job)
