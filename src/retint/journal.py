@@ -32,6 +32,7 @@ class Journal:
             done.
 
     Attributes:
+        goes_on: whether this is a run that was stopped and goes on, or is on its way.
         date: when the run began, ISO 8601; of a run that goes on, when it began at first.
 
     Raises:
@@ -44,7 +45,7 @@ class Journal:
         self._done: dict[str, _Entry] = {}
         self._run = 0
         self.date = now()
-        self._goes_on = self._read()
+        self.goes_on = self._read()
 
     def is_done(self, job: Job, *, anew: bool = False) -> bool:
         """Whether the job is in the journal, its photograph unchanged and its results there.
@@ -73,25 +74,25 @@ class Journal:
         state = file_state(job.source)
         if state is None:
             return
-        if not self._goes_on:
+        if not self.goes_on:
             self._write({"run": self._settings, "date": self.date})
-            self._goes_on = True
+            self.goes_on = True
         size, modified = state
         source, targets = _key(job.source), _keys(job)
         self._write({"source": source, "size": size, "modified": modified, "targets": targets})
 
     def finish(self) -> None:
         """Write down that the run came to its end; the next one has a date of its own."""
-        if self._goes_on:
+        if self.goes_on:
             self._write({"finished": now()})
-            self._goes_on = False
+            self.goes_on = False
 
     def _entry(self, job: Job) -> _Entry | None:
         entry = self._done.get(_key(job.source))
         return entry if entry and entry.targets == _keys(job) else None
 
     def _is_of_this_run(self, entry: _Entry) -> bool:
-        return self._goes_on and entry.run == self._run
+        return self.goes_on and entry.run == self._run
 
     def _write(self, line: Mapping[str, Any]) -> None:
         try:

@@ -161,7 +161,10 @@ class Run:
         request = self._request
         if request.report and self._colorizer:
             settings = self._settings(self._colorizer)
-            self._report = Report(request.report, settings, overwrite=request.overwrite)
+            go_on = self._journal is not None and self._journal.goes_on
+            self._report = Report(
+                request.report, settings, go_on=go_on, overwrite=request.overwrite
+            )
 
     def _close(self) -> None:
         if self._journal:

@@ -22,92 +22,97 @@ _THUMBNAIL = 320  # pixels on the long side
 
 
 class Report:
-    """Collects what becomes of photographs.
+    """Writes a line for each photograph, and in the end the page of all lines.
 
     Args:
         path: of the page; the JSON lines go to a file beside it that ends in .jsonl.
         settings: how the photographs are coloured, for the page.
+        go_on: add to the lines of a run that was stopped.
         overwrite: replace an earlier report.
 
     Raises:
-        RetintError: if there is one and `overwrite` is not set, or it cannot be written.
+        RetintError: if there is one that is neither to be added to nor replaced, or it cannot be
+            written.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], *, go_on: bool, overwrite: bool
+    ) -> None:
         self._page = path if path.suffix.lower() in (".html", ".htm") else Path(f"{path}.html")
         self._lines = self._page.with_suffix(".jsonl")
         self._settings = settings
-        self._pictures: list[dict[str, str]] = []
-        self._colored = 0
-        self._failures: list[str] = []
-        self._skipped: list[str] = []
         for file in (self._page, self._lines):
-            if file.exists() and not overwrite:
+            if file.exists() and not (overwrite or go_on):
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
         try:
             self._page.parent.mkdir(parents=True, exist_ok=True)
-            self._lines.write_text("")
+            with self._lines.open("a" if go_on else "w"):
+                pass
         except OSError as error:
             raise RetintError(f"{self._lines} cannot be written: {error.strerror}") from error
 
     def add(self, outcome: Outcome) -> None:
-        """Write the line of a photograph; remember it for the page."""
+        """Write the line of a photograph."""
         width, height = outcome.size or (None, None)
-        line = {
-            "source": str(outcome.job.source),
-            "written": [str(path) for path in outcome.written],
-            "error": outcome.error,
-            "skipped": outcome.skipped,
-            "note": outcome.note,
-            "width": width,
-            "height": height,
-            "seconds": round(outcome.seconds, 3),
-        }
-        with self._lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        if outcome.error:
-            self._failures.append(outcome.error)
-        elif outcome.skipped:
-            self._skipped.append(outcome.skipped)
-        else:
-            self._colored += 1
-        for written in outcome.written[: _MOST_PICTURES - len(self._pictures)]:
-            self._pictures.append(
-                {
-                    "name": f"{outcome.job.source} → {written}",
-                    "before": _thumbnail(outcome.job.source),
-                    "after": _thumbnail(written),
-                }
-            )
+        self._write(
+            source=str(outcome.job.source),
+            written=[str(path) for path in outcome.written],
+            error=outcome.error,
+            skipped=outcome.skipped,
+            note=outcome.note,
+            width=width,
+            height=height,
+            seconds=round(outcome.seconds, 3),
+        )
 
     def add_problem(self, line: str) -> None:
-        """Remember what kept a photograph from being started."""
-        self._failures.append(line)
-        with self._lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"error": line}) + "\n")
+        """Write the line of what kept a photograph from being started."""
+        self._write(source=None, written=[], error=line, skipped=None)
 
     def write(self) -> Path:
         """Write the page."""
+        entries = [json.loads(line) for line in self._lines.read_text("utf-8").splitlines()]
+        failures = [entry["error"] for entry in entries if entry["error"]]
+        skipped = [entry["skipped"] for entry in entries if entry["skipped"]]
+        pairs = [(entry["source"], target) for entry in entries for target in entry["written"]]
         page = render(
             "retint",
             "report.html.j2",
-            counts=f"{self._colored} coloured, {len(self._failures)} failed, "
-            f"{len(self._skipped)} left alone",
-            settings=", ".join(f"{name} {value}" for name, value in self._settings.items()),
-            failures=self._failures,
-            skipped=self._skipped,
-            pictures=self._pictures,
-            more=max(0, self._colored - len(self._pictures)),
+            counts=f"{len(entries) - len(failures) - len(skipped)} coloured, "
+            f"{len(failures)} failed, {len(skipped)} left alone",
+            settings=", ".join(
+                f"{name} {value}" for name, value in self._settings.items() if value
+            ),
+            failures=failures,
+            skipped=skipped,
+            pictures=[_pair(*pair) for pair in pairs[:_MOST_PICTURES]],
+            more=max(0, len(pairs) - _MOST_PICTURES),
         )
         beside = self._page.with_name(f".{self._page.name}.partial")
         beside.write_text(page, encoding="utf-8", errors="backslashreplace")
         os.replace(beside, self._page)  # noqa: PTH105 - rename, atomically
         return self._page
 
+    def _write(self, **line: Any) -> None:
+        with self._lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _pair(source: str, target: str) -> dict[str, str]:
+    """A photograph and its colouring, for the page; what has vanished meanwhile has no picture."""
+    return {
+        "name": f"{source} → {target}",
+        "before": _thumbnail(Path(source)),
+        "after": _thumbnail(Path(target)),
+    }
+
 
 def _thumbnail(path: Path) -> str:
-    """A small JPEG, in base 64."""
-    photo = read_photo(path)
+    """A small JPEG, in base 64; nothing of a file that cannot be read any more."""
+    try:
+        photo = read_photo(path)
+    except RetintError:
+        return ""
     height, width = photo.pixels.shape[:2]
     scale = min(1.0, _THUMBNAIL / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
