@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Report:
 
     def write(self) -> Path:
         """Write the page."""
-        entries = [json.loads(line) for line in self._lines.read_text("utf-8").splitlines()]
+        entries = list(_entries(self._lines))
         failures = [entry["error"] for entry in entries if entry["error"]]
         skipped = [entry["skipped"] for entry in entries if entry["skipped"]]
         pairs = [(entry["source"], target) for entry in entries for target in entry["written"]]
@@ -96,6 +97,12 @@ class Report:
     def _write(self, **line: Any) -> None:
         with self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _entries(lines: Path) -> Iterator[dict[str, Any]]:
+    for line in lines.read_text("utf-8").splitlines():
+        with suppress(json.JSONDecodeError):  # what a killed run left unfinished
+            yield json.loads(line)
 
 
 def _pair(source: str, target: str) -> dict[str, str]:
