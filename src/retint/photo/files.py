@@ -37,8 +37,7 @@ def read_photo(source: Path | bytes) -> Photo:
     Raises:
         RetintError: if the file is missing, damaged, too large, or no photograph.
     """
-    name = "the picture" if isinstance(source, bytes) else str(source)
-    with _named_errors(name), _opened(source) as stream:
+    with _named_errors(_name_of(source)), _opened(source) as stream:
         width, height = _size(stream)
         if width * height > _MOST_PIXELS:
             raise RetintError(
@@ -57,13 +56,13 @@ def read_photo(source: Path | bytes) -> Photo:
         return replace(photo, modified=source.stat().st_mtime_ns)
 
 
-def read_size(path: Path) -> tuple[int, int]:
-    """Width and height of a photograph file, of its largest page, without decoding it.
+def read_size(source: Path | bytes) -> tuple[int, int]:
+    """Width and height of a photograph file or its bytes, of its largest page, without decoding.
 
     Raises:
         RetintError: if the file is missing or no photograph.
     """
-    with _named_errors(str(path)), _opened(path) as stream:
+    with _named_errors(_name_of(source)), _opened(source) as stream:
         return _size(stream)
 
 
@@ -178,6 +177,10 @@ def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
             enable_heif()
         stream.seek(0)
         yield stream
+
+
+def _name_of(source: Path | bytes) -> str:
+    return "the picture" if isinstance(source, bytes) else str(source)
 
 
 def _is_tiff(stream: IO[bytes]) -> bool:

@@ -1,0 +1,1 @@
+"""The HTTP service: one opened model behind a bounded queue, and jobs that survive a restart."""

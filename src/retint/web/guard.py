@@ -1,0 +1,166 @@
+"""Before any route: who may come in, how much a request may send, how long it may take; its log."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import uuid4
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from retint.web.settings import Settings
+
+log = logging.getLogger("retint.web")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+OPEN_PATHS = ("/healthz", "/readyz")  # for those who watch over the service, not for clients
+JOBS_PATH = "/v1/jobs"
+_REQUEST_ID = re.compile(r"[\w.-]{1,64}")
+
+
+class _RefusedError(Exception):
+    """The request ends here, with this answer."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+
+
+class Guard:
+    """ASGI middleware around the whole service.
+
+    Args:
+        app: what it guards.
+        settings: the limits.
+        registry: where its counters go.
+    """
+
+    def __init__(self, app: App, settings: Settings, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._settings = settings
+        self._requests = Counter(
+            "retint_requests", "Requests answered", ("method", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "retint_request_seconds", "Time to the end of the answer", registry=registry
+        )
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
+        given = headers.get("x-request-id", b"").decode("latin-1")
+        request = _Request(given if _REQUEST_ID.fullmatch(given) else uuid4().hex, send)
+        start = time.perf_counter()
+        try:
+            self._admit(scope["path"], headers)
+            most = self._admit_length(scope, headers)
+            deadline = asyncio.get_running_loop().time() + self._settings.seconds
+            counted = _counted(receive, most, deadline)
+            await self._app(scope, counted, request.send)
+        except _RefusedError as refused:
+            await request.refuse(refused.status, refused.error)
+        except ValueError:  # of a length that is no number
+            await request.refuse(400, "the header Content-Length is no number")
+        except Exception:
+            log.exception("request %s failed", request.id)
+            await request.refuse(500, f"the service failed; its log has request {request.id}")
+        finally:
+            seconds = time.perf_counter() - start
+            self._requests.labels(scope["method"], request.status).inc()
+            self._seconds.observe(seconds)
+            line = {
+                "request": request.id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": request.status,
+                "seconds": round(seconds, 3),
+            }
+            log.info(json.dumps(line))
+
+    def _admit(self, path: str, headers: MutableMapping[str, bytes]) -> None:
+        token = self._settings.token
+        if token is None or path in OPEN_PATHS:
+            return
+        wanted = f"Bearer {token}".encode()
+        if not hmac.compare_digest(headers.get("authorization", b""), wanted):
+            raise _RefusedError(401, "send the service's token as Authorization: Bearer TOKEN")
+
+    def _admit_length(
+        self, scope: MutableMapping[str, Any], headers: MutableMapping[str, bytes]
+    ) -> int:
+        """Bytes that the request may have; it may promise no more."""
+        makes_job = scope["path"] == JOBS_PATH
+        most = self._settings.most_job_bytes if makes_job else self._settings.most_bytes
+        if int(headers.get("content-length", b"0") or 0) > most:
+            raise _too_large(most)
+        return most
+
+
+class _Request:
+    """One request on its way out: its id in every answer, and the status for the log."""
+
+    def __init__(self, id_: str, send: Send) -> None:
+        self.id = id_
+        self.status = 0
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", []), (b"x-request-id", self.id.encode())]
+        await self._send(message)
+
+    async def refuse(self, status: int, error: str) -> None:
+        if self.status:  # the answer is on its way already: all that can be done is to end it
+            return
+        body = json.dumps({"error": error}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),  # the rest of the upload is not waited for
+        ]
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def _counted(receive: Receive, most: int, deadline: float) -> Receive:
+    """Receives a body of at most so many bytes until so late, whatever its header promised."""
+    received = 0
+    whole = False
+
+    async def receive_some() -> Message:
+        nonlocal received, whole
+        if whole:  # what comes now is only the news that the client left
+            return await receive()
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, left))
+        except TimeoutError:
+            raise _RefusedError(408, "the upload took too long") from None
+        received += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        if received > most:
+            raise _too_large(most)
+        return message
+
+    return receive_some
+
+
+def _too_large(most: int) -> _RefusedError:
+    return _RefusedError(413, f"the request has more than the {most} bytes that are taken")

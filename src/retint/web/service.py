@@ -1,0 +1,138 @@
+"""Photographs in, photographs out: one opened model, a bounded queue before it."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from retint.colorizer import Colorizer, Options
+from retint.errors import RetintError
+from retint.photo import FORMATS, QUALITY, encode_photo, read_photo, read_size
+from retint.photo.provenance import read_provenance
+from retint.tone import Kind, kind_of
+from retint.web.settings import Settings
+
+RETRY_AFTER = 5  # seconds; a guess at when a place is free again
+
+
+class BusyError(Exception):
+    """As many requests wait as are allowed to."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a photograph is to be coloured and given back.
+
+    Attributes:
+        options: of the colouring.
+        format_name: of the result, as `retint.photo.FORMATS` names it; the photograph's if None.
+        quality: of formats that have one, 1 to 100.
+        recolor: colour photographs that have colours already, too.
+    """
+
+    options: Options = field(default_factory=Options)
+    format_name: str | None = None
+    quality: int = QUALITY
+    recolor: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """An encoded coloured photograph.
+
+    Attributes:
+        data: of the file.
+        format_name: as `retint.photo.FORMATS` names it.
+        width: in pixels.
+        height: in pixels.
+        provenance: what the file says of its colours.
+    """
+
+    data: bytes
+    format_name: str
+    width: int
+    height: int
+    provenance: dict[str, str]
+
+    @property
+    def suffix(self) -> str:
+        """Usual ending of such files."""
+        return FORMATS[self.format_name].suffixes[0]
+
+    @property
+    def media_type(self) -> str:
+        """MIME type of such files."""
+        name = {"JPEG2000": "jp2", "PPM": "x-portable-anymap", "HEIF": "heic"}
+        return f"image/{name.get(self.format_name, self.format_name.lower())}"
+
+
+class Service:
+    """Colours encoded photographs with one model.
+
+    Args:
+        colorizer: the opened model.
+        settings: how many at a time, how large.
+    """
+
+    def __init__(self, colorizer: Colorizer, settings: Settings) -> None:
+        self.colorizer = colorizer
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(settings.workers, "colouring")
+        self._inside = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have no worker yet."""
+        return max(0, self._inside - self._settings.workers)
+
+    async def colorize(self, data: bytes, wish: Wish) -> Result:
+        """Colour a photograph, or send it away at once.
+
+        Raises:
+            BusyError: if too many wait.
+            RetintError: if it cannot be read, or is too large.
+        """
+        if self._inside >= self._settings.workers + self._settings.waiting:
+            raise BusyError
+        self._inside += 1
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self.work, data, wish)
+        work.add_done_callback(lambda _: self._leave())
+        return await asyncio.shield(work)
+
+    def work(self, data: bytes, wish: Wish) -> Result:
+        """Colour a photograph now.
+
+        Raises:
+            RetintError: if it cannot be read, or is too large.
+        """
+        width, height = read_size(data)
+        if width * height > self._settings.most_pixels:
+            raise RetintError(
+                f"the picture has {width} x {height} pixels, more than the "
+                f"{self._settings.most_pixels} that this service takes: scale it down"
+            )
+        photo = read_photo(data)
+        first = read_provenance(photo.xmp)
+        if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
+            raise RetintError("the picture has colours already: ask for recolor to replace them")
+        colored = self.colorizer.colorize_photo(photo, **wish.options)
+        format_name = wish.format_name or colored.format
+        rows, columns = colored.pixels.shape[:2]
+        encoded = encode_photo(colored, format_name, wish.quality)
+        return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))
+
+    def close(self) -> None:
+        """Finish what runs."""
+        self._pool.shutdown(wait=True)
+
+    def _leave(self) -> None:
+        self._inside -= 1
+
+
+def model_facts(colorizer: Colorizer) -> dict[str, Any]:
+    """What clients may want to know of the model."""
+    names = ("name", "version", "description", "licence", "size")
+    card = {name: colorizer.model.card.get(name) for name in names}
+    return {**card, "sha256": colorizer.model.sha256, "takes_hints": colorizer.model.takes_hints}
