@@ -281,14 +281,14 @@ def join(
     """
     # In milliseconds, their default, MP4 and MOV would round the start of the streams.
     options = {"movie_timescale": str(film.time_base.denominator), "movflags": "+faststart"}
-    options = options if format_ in ("mp4", "mov") else {}
+    options = options if format_ in ("mp4", "mov") else {"avoid_negative_ts": "disabled"}
     with av.open(str(target), "w", format=format_, options=options) as out:
         out.metadata.update(film.metadata)
         old = film.metadata.get("comment")
         out.metadata["comment"] = f"{old}; {comment}" if old else comment
         with av.open(str(segments[0])) as first:
             video = out.add_stream_from_template(first.streams.video[0], opaque=True)
-        video.time_base = film.time_base
+        video.time_base, video.rate = film.time_base, film.rate
         video.set_display_matrix(film.display_matrix)
         if film.language:
             video.metadata["language"] = film.language

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[Any]  # float32
 
-_MEMORY = 0.9  # share of the colours that were there, where the lightness agrees
+_MEMORY = 0.8  # share of the colours that were there, where the lightness agrees
 _AGREEMENT = 6.0  # lightness differences of this size are other things, not grain
 _GRAIN = 5  # pixels over which lightness is averaged before it is compared
 _SURROUNDINGS = 33  # pixels; only details smaller than this tell shots apart
