@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from retint.errors import RetintError
@@ -34,6 +34,10 @@ _EXACTLY = (
     | Interpolation.BITEXACT
 )
 _ENCODING = {"crf": "18", "preset": "medium"}
+# Titles in old encodings pass as they are; from 19 on PyAV sees to that by itself.
+_TEXT: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if av.__version__.startswith("18.") else {}
+)
 _MISSING = 0.5  # seconds; a film that ends this much early is not whole
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
@@ -68,7 +72,7 @@ class Film:
         with named_errors(path):
             if path.is_dir():
                 raise RetintError(f"{path} is a folder where a film is wanted")
-            self._container = av.open(str(path), metadata_errors="replace")
+            self._container = av.open(str(path), "r", **_TEXT)
         # A cover picture in a sound file is a video stream, too, but no film.
         pictures = av.stream.Disposition.attached_pic
         streams = [s for s in self._container.streams.video if not s.disposition & pictures]
@@ -79,6 +83,7 @@ class Film:
         self.width, self.height = self._stream.width, self._stream.height
         self.time_base = self._stream.time_base or Fraction(1, 1000)
         self.rate = self._stream.guessed_rate or Fraction(25)
+        self._to_rgb, self._to_yuv = VideoReformatter(), VideoReformatter()
         self.damaged = False
         self.quarter_turns = 0
         self.display_matrix: list[int] | None = None
@@ -112,7 +117,8 @@ class Film:
 
     def pixels(self, frame: Frame) -> Pixels:
         """Grey (H, W) where the frame is grey, else (H, W, 3) sRGB."""
-        rgb = frame.raw.reformat(
+        rgb = self._to_rgb.reformat(
+            frame.raw,
             self.width,
             self.height,
             "rgb24",
@@ -129,7 +135,8 @@ class Film:
         height, width = pixels.shape[:2]
         if height % 2 or width % 2:
             pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-        frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
+        frame = self._to_yuv.reformat(
+            av.VideoFrame.from_ndarray(pixels, "rgb24"),
             format="yuv420p",
             dst_colorspace=self.matrix,
             src_color_range=_FULL,
@@ -171,19 +178,27 @@ class Film:
         """Packets from the start, as they are, for copies of streams by their index."""
         if not copies:
             return
-        with av.open(str(self.path), metadata_errors="replace") as container:
+        earliest: dict[int, int] = {}
+        with av.open(str(self.path), "r", **_TEXT) as container:
             try:
                 for packet in container.demux([container.streams[index] for index in copies]):
-                    if packet.size and packet.dts is not None:
-                        packet.stream = copies[packet.stream_index]
-                        yield packet
+                    index = packet.stream_index
+                    if not packet.size or packet.dts is None:
+                        continue
+                    if packet.dts < earliest.get(index, packet.dts):
+                        self.damaged = True  # muxers refuse time that goes back
+                        continue
+                    earliest[index] = packet.dts + (packet.stream.type == "audio")
+                    packet.stream = copies[index]
+                    yield packet
             except av.FFmpegError:
                 self.damaged = True
 
     @property
     def language(self) -> str | None:
         """Language of the video stream."""
-        return self._stream.language
+        language: str | None = self._stream.language
+        return language
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -194,7 +209,8 @@ class Film:
     @property
     def chapters(self) -> list[Any]:
         """Chapters, in libav's form."""
-        return self._container.chapters()
+        chapters: list[Any] = self._container.chapters()
+        return chapters
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         try:
@@ -282,10 +298,10 @@ def join(
     # In milliseconds, their default, MP4 and MOV would round the start of the streams.
     options = {"movie_timescale": str(film.time_base.denominator), "movflags": "+faststart"}
     options = options if format_ in ("mp4", "mov") else {"avoid_negative_ts": "disabled"}
-    with av.open(str(target), "w", format=format_, options=options) as out:
+    with av.open(str(target), "w", format=format_, options=options, **_TEXT) as out:
         out.metadata.update(film.metadata)
-        old = film.metadata.get("comment")
-        out.metadata["comment"] = f"{old}; {comment}" if old else comment
+        said = (out.metadata.pop(key, "") for key in ("comment", "COMMENT"))
+        out.metadata["comment"] = "; ".join(filter(None, (*said, comment)))
         with av.open(str(segments[0])) as first:
             video = out.add_stream_from_template(first.streams.video[0], opaque=True)
         video.time_base, video.rate = film.time_base, film.rate
