@@ -19,9 +19,10 @@ from retint import __version__
 from retint.errors import RetintError
 from retint.merge import fit_coloring, lightness_of, merge
 from retint.model import Model, open_model
-from retint.video.film import FORMATS, Film, join, named_errors
+from retint.video.film import Film
 from retint.video.segments import Recorder, State, Work
 from retint.video.stabilize import Look, Motion, steady
+from retint.video.writing import FORMATS, fitting, join
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,14 @@ def colorize_film(
     """
     _check_target(film.path, target, overwrite)
     suffix = target.suffix.lower()
-    others, refused = film.other_streams(suffix)
+    others, refused = fitting(film, suffix)
     for line in refused:
         say(f"{film.path}: {line}")
     if film.width % 2 or film.height % 2:
         say(f"{film.path} has an odd size, which H.264 has not: its last pixels are doubled")
     model = open_model(coloring.model, [coloring.provider] if coloring.provider else None)
     settings = _settings(film.path, model, coloring, segment_frames)
-    with named_errors(target):
+    try:
         work = Work(target.with_name(f".{target.name}.partial"), settings)
         state = _color_frames(film, model, coloring, work, segment_frames, progress)
         if not work.segments:
@@ -133,8 +134,11 @@ def colorize_film(
             others=others,
             comment=_provenance(model),
         )
+        _check_target(film.path, target, overwrite)  # hours may have passed
         os.replace(joined, target)  # noqa: PTH105 - rename, atomically
         work.remove()
+    except (OSError, av.FFmpegError) as error:
+        raise RetintError(f"{target} cannot be written: {error.strerror or error}") from error
     if film.damaged:
         say(f"{film.path} is damaged or cut short: what could be read of it is coloured")
 
@@ -181,11 +185,13 @@ def _settings(
 ) -> dict[str, Any]:
     """All that the frames of the segments depend on."""
     film, card = source.stat(), json.dumps(model.card, sort_keys=True)
+    files = [Path(coloring.model), Path(coloring.model) / "generator.onnx"]
+    changed = [file.stat().st_mtime_ns for file in files if file.is_file()]
     return {
         "retint": __version__,
         "libraries": [av.__version__, cv2.__version__, np.__version__],
         "source": [str(source.resolve()), film.st_size, film.st_mtime_ns],
-        "model": [coloring.model, hashlib.sha256(card.encode()).hexdigest()],
+        "model": [coloring.model, hashlib.sha256(card.encode()).hexdigest(), changed],
         "provider": coloring.provider,
         "seed": coloring.seed,
         "strength": coloring.strength,

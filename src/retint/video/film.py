@@ -1,10 +1,8 @@
-"""Films as files: frames and sound in, segments of H.264 and the joined film out, by PyAV."""
+"""Films that are read, by PyAV: their frames, times, colours and other streams."""
 
 from __future__ import annotations
 
-import heapq
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,10 +18,7 @@ from retint.errors import RetintError
 
 Pixels = NDArray[np.uint8]
 
-FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Endings of the films that are written, and libav's names of their formats."""
-
-_BT709, _PAL, _NTSC, _UNKNOWN = 1, 5, 6, 2  # of matrices and primaries, in ITU-T H.273
+_BT709, _PAL, _NTSC = 1, 5, 6  # of matrices and primaries, in ITU-T H.273
 _LIMITED, _FULL = 1, 2
 # Without these, greys come out one off now and then.
 _EXACTLY = (
@@ -33,9 +28,8 @@ _EXACTLY = (
     | Interpolation.FULL_CHR_H_INP
     | Interpolation.BITEXACT
 )
-_ENCODING = {"crf": "18", "preset": "medium"}
 # Titles in old encodings pass as they are; from 19 on PyAV sees to that by itself.
-_TEXT: dict[str, Any] = (
+TEXT: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if av.__version__.startswith("18.") else {}
 )
 _MISSING = 0.5  # seconds; a film that ends this much early is not whole
@@ -69,10 +63,10 @@ class Film:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with named_errors(path):
+        with _reading(path):
             if path.is_dir():
                 raise RetintError(f"{path} is a folder where a film is wanted")
-            self._container = av.open(str(path), "r", **_TEXT)
+            self._container = av.open(str(path), "r", **TEXT)
         # A cover picture in a sound file is a video stream, too, but no film.
         pictures = av.stream.Disposition.attached_pic
         streams = [s for s in self._container.streams.video if not s.disposition & pictures]
@@ -160,26 +154,12 @@ class Film:
         # Without B-frames packets lie in the order of their times, so segments join seamlessly.
         context.max_b_frames = 0
 
-    def other_streams(self, suffix: str) -> tuple[list[av.stream.Stream], list[str]]:
-        """Sound and subtitles that a film of this ending can hold; a line for each it cannot."""
-        fitting, refused = [], []
-        for stream in self._container.streams:
-            if stream.type in ("audio", "subtitle"):
-                if _fits(stream, FORMATS[suffix]):
-                    fitting.append(stream)
-                    continue
-                refused.append(
-                    f"{stream.type} stream {stream.index} ({_codec_name(stream)}) does not fit "
-                    f"into {suffix} and is left out: an output that ends in .mkv may hold it"
-                )
-        return fitting, refused
-
     def packets(self, copies: dict[int, av.stream.Stream]) -> Iterator[av.Packet[Any]]:
         """Packets from the start, as they are, for copies of streams by their index."""
         if not copies:
             return
         earliest: dict[int, int] = {}
-        with av.open(str(self.path), "r", **_TEXT) as container:
+        with av.open(str(self.path), "r", **TEXT) as container:
             try:
                 for packet in container.demux([container.streams[index] for index in copies]):
                     index = packet.stream_index
@@ -193,6 +173,11 @@ class Film:
                     yield packet
             except av.FFmpegError:
                 self.damaged = True
+
+    @property
+    def others(self) -> list[av.stream.Stream]:
+        """Streams of sound and subtitles."""
+        return [s for s in self._container.streams if s.type in ("audio", "subtitle")]
 
     @property
     def language(self) -> str | None:
@@ -251,76 +236,8 @@ class Film:
         return (_PAL, _PAL, _NTSC) if stream.height == 576 else (_NTSC, _NTSC, _NTSC)
 
 
-class Encoder:
-    """Writes one segment of a film as H.264."""
-
-    def __init__(self, film: Film, path: Path) -> None:
-        self._film = film
-        # NUT keeps any time base exactly and needs no index at its end.
-        self._container = av.open(str(path), "w", format="nut")
-        self._stream = self._container.add_stream("libx264", rate=film.rate, options=_ENCODING)
-        film.describe(self._stream)
-
-    def write(self, pixels: Pixels, frame: Frame) -> None:
-        """Append a frame: these pixels (H, W, 3), at the time of that frame."""
-        encoded = self._film.to_yuv(pixels)
-        encoded.pts, encoded.time_base = frame.start, self._film.time_base
-        self._container.mux(self._stream.encode(encoded))
-
-    def close(self, *, whole: bool = True) -> None:
-        """Close the file; what the encoder still holds is written if it is to be `whole`."""
-        if whole:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
-
-
-def join(
-    film: Film,
-    segments: Sequence[Path],
-    target: Path,
-    *,
-    format_: str,
-    end: int,
-    others: Sequence[av.stream.Stream],
-    comment: str,
-) -> None:
-    """Put segments and the source's other streams into one file, as they are.
-
-    Args:
-        film: the source.
-        segments: files of `Encoder`, in their order.
-        target: the file to write.
-        format_: libav's name of its format.
-        end: when the last frame ends, in ticks.
-        others: streams of the source to take along.
-        comment: where the colours come from.
-    """
-    # In milliseconds, their default, MP4 and MOV would round the start of the streams.
-    options = {"movie_timescale": str(film.time_base.denominator), "movflags": "+faststart"}
-    options = options if format_ in ("mp4", "mov") else {"avoid_negative_ts": "disabled"}
-    with av.open(str(target), "w", format=format_, options=options, **_TEXT) as out:
-        out.metadata.update(film.metadata)
-        said = (out.metadata.pop(key, "") for key in ("comment", "COMMENT"))
-        out.metadata["comment"] = "; ".join(filter(None, (*said, comment)))
-        with av.open(str(segments[0])) as first:
-            video = out.add_stream_from_template(first.streams.video[0], opaque=True)
-        video.time_base, video.rate = film.time_base, film.rate
-        video.set_display_matrix(film.display_matrix)
-        if film.language:
-            video.metadata["language"] = film.language
-        copies = {}
-        for stream in others:
-            copies[stream.index] = copy = out.add_stream_from_template(stream, opaque=True)
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-        out.set_chapters(film.chapters)
-        sources = (_video_packets(film, segments, end, video), film.packets(copies))
-        for packet in heapq.merge(*sources, key=_time):
-            out.mux_one(packet)
-
-
 @contextmanager
-def named_errors(path: Path) -> Iterator[None]:
+def _reading(path: Path) -> Iterator[None]:
     """Turn what libav raises into one line that names the file."""
     try:
         yield
@@ -331,45 +248,4 @@ def named_errors(path: Path) -> Iterator[None]:
             f"{path} is not a video that retint can read: it may be damaged or something else"
         ) from error
     except (OSError, av.FFmpegError) as error:
-        raise RetintError(f"{path}: {error.strerror or error}") from error
-
-
-def _video_packets(
-    film: Film, segments: Iterable[Path], end: int, copy: av.VideoStream
-) -> Iterator[av.Packet[av.VideoStream]]:
-    """Packets of all segments for a copy of their stream, each lasting until the next."""
-    waiting: av.Packet[av.VideoStream] | None = None
-    for segment in segments:
-        with av.open(str(segment)) as container:
-            for packet in container.demux(container.streams.video[0]):
-                if not packet.size or packet.pts is None:
-                    continue
-                packet.pts = round(packet.pts * packet.time_base / film.time_base)
-                packet.dts, packet.time_base = packet.pts, film.time_base
-                packet.stream = copy  # the file that it is of is closed when the last one is used
-                if waiting is not None:
-                    waiting.duration = packet.pts - (waiting.pts or 0)
-                    yield waiting
-                waiting = packet
-    if waiting is not None:
-        waiting.duration = end - (waiting.pts or 0)
-        yield waiting
-
-
-def _time(packet: av.Packet[Any]) -> float:
-    return float((packet.dts or 0) * packet.time_base)
-
-
-def _fits(stream: av.stream.Stream, format_: str) -> bool:
-    """Whether a container of this format takes such a stream; only trying tells."""
-    try:
-        with av.open(io.BytesIO(), "w", format=format_) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-    except (ValueError, av.FFmpegError):
-        return False
-    return True
-
-
-def _codec_name(stream: av.stream.Stream) -> str:
-    return stream.name or "of an unknown kind"
+        raise RetintError(f"{path} cannot be read: {error.strerror or error}") from error

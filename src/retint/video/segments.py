@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from retint.video.film import Encoder, Film, Frame, Pixels
+from retint.video.film import Film, Frame, Pixels
 from retint.video.stabilize import Look
+from retint.video.writing import Encoder
 
 log = logging.getLogger(__name__)
 
