@@ -227,6 +227,65 @@ def colorize(
 
 
 @app.command()
+def video(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A film.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="The .mp4, .mkv or .mov to write; by default beside the film.",
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="A name of `retint models`, an ONNX file, or a run folder."
+        ),
+    ] = "default",
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Choose one of the colourings; the same seed, the same colours."),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
+    ] = 1.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="ONNX Runtime provider to compute with, such as CUDAExecutionProvider.",
+        ),
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Colourise a film: film.mp4 becomes film-color.mp4, with its sound.
+
+    A killed run goes on where it was when the same command is given again.
+    """
+    _log_details(verbose)
+    with _needs_extra("video", "video"):
+        from retint.progress import Progress
+        from retint.video import Coloring, Film, colorize_film, output_path
+
+    target = out or output_path(source)
+    with Film(source) as film, Progress().task("colouring", film.length) as advance:
+        colorize_film(
+            film,
+            target,
+            Coloring(model, provider, seed, strength),
+            overwrite=overwrite,
+            progress=advance,
+            say=lambda line: typer.echo(f"retint: {line}", err=True),
+        )
+    typer.echo(f"{source} -> {target}")
+
+
+@app.command()
 def models() -> None:
     """List the models that come with retint."""
     from retint.model import list_models, open_model
@@ -490,14 +549,14 @@ def _print(table: Table) -> None:
 
 
 @contextmanager
-def _needs_extra(command: str) -> Iterator[None]:
-    """Tell who lacks PyTorch and the like how to get them."""
+def _needs_extra(command: str, extra: str = "train") -> Iterator[None]:
+    """Tell who lacks an extra's packages, such as PyTorch, how to get them."""
     try:
         yield
     except ImportError as error:
         if (error.name or "").startswith("retint"):
             raise  # a module of ours: no installation mends that
         raise RetintError(
-            f"retint {command} needs the training extra: run 'make install' in the clone, or "
-            "pip install '.[train]' there"
+            f"retint {command} needs the {extra} extra: run 'make install' in the clone, or "
+            f"pip install '.[{extra}]' there"
         ) from error

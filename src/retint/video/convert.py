@@ -1,0 +1,204 @@
+"""Film + model -> film: frame by frame, steady over time, segment by segment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retint import __version__
+from retint.errors import RetintError
+from retint.merge import fit_coloring, lightness_of, merge
+from retint.model import Model, open_model
+from retint.video.film import Film
+from retint.video.segments import Recorder, State, Work
+from retint.video.stabilize import Look, Motion, steady
+from retint.video.writing import FORMATS, fitting, join
+
+
+@dataclass(frozen=True)
+class Coloring:
+    """How a film is coloured.
+
+    Attributes:
+        model: a name of `retint models`, an .onnx file, or a run folder.
+        provider: ONNX Runtime provider to compute with; the CPU if None.
+        seed: which of the possible colourings; None for the most likely one.
+        strength: gain on the colours; 0 is grey.
+    """
+
+    model: str = "default"
+    provider: str | None = None
+    seed: int | None = None
+    strength: float = 1.0
+
+
+class Painter:
+    """Colours frames, each with regard to the one before.
+
+    Attributes:
+        look: the frame before; None before the first.
+    """
+
+    def __init__(
+        self, model: Model, coloring: Coloring, quarter_turns: int = 0, look: Look | None = None
+    ) -> None:
+        self.look = look
+        self._model, self._coloring, self._turns = model, coloring, quarter_turns
+
+    def paint(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
+        """Colour sRGB pixels, (H, W) or (H, W, 3); whether a new shot begins, too."""
+        height, width = pixels.shape[:2]
+        rows, columns = self._model.input_size(height, width)
+        smaller = rows * columns < height * width
+        scaling = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+        lightness = lightness_of(cv2.resize(pixels, (columns, rows), interpolation=scaling))
+        ab = self._predict(lightness)
+        motion = None if self.look is None else Motion(self.look.lightness, lightness)
+        cut = motion is None or motion.is_cut
+        if self.look is not None and motion is not None and not cut:
+            ab = steady(motion, self.look, ab)
+        self.look = Look(lightness, ab)
+        return merge(pixels, fit_coloring(lightness, ab), self._coloring.strength), cut
+
+    def _predict(self, lightness: NDArray[Any]) -> NDArray[Any]:
+        """Predicted ab (h, w, 2); the network sees the frame upright, as it learnt."""
+        upright = np.ascontiguousarray(np.rot90(lightness, self._turns))
+        ab = np.rot90(self._model.predict(upright, self._coloring.seed), -self._turns)
+        size = (lightness.shape[1], lightness.shape[0])
+        enlarged: NDArray[Any] = cv2.resize(np.ascontiguousarray(ab), size)
+        return enlarged
+
+
+def output_path(source: Path) -> Path:
+    """Name of the coloured film beside its source: film-color.mp4, in .mkv what is not written."""
+    suffix = source.suffix if source.suffix.lower() in FORMATS else ".mkv"
+    return source.with_name(f"{source.stem}-color{suffix}")
+
+
+def colorize_film(
+    film: Film,
+    target: Path,
+    coloring: Coloring,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int], None] = lambda _done: None,
+    say: Callable[[str], None] = lambda _line: None,
+    segment_frames: int = 96,
+) -> None:
+    """Colour a film; go on where a killed call of the same arguments left off.
+
+    Args:
+        film: just opened.
+        target: the file to write, whole or not at all.
+        coloring: how.
+        overwrite: replace `target`.
+        progress: called with how many frames are done.
+        say: called with a line for each thing that could not be kept.
+        segment_frames: frames of a segment at most, which a killed run has to do again.
+
+    Raises:
+        RetintError: if the film cannot be read or the result not be written.
+    """
+    _check_target(film.path, target, overwrite)
+    suffix = target.suffix.lower()
+    others, refused = fitting(film, suffix)
+    for line in refused:
+        say(f"{film.path}: {line}")
+    if film.width % 2 or film.height % 2:
+        say(f"{film.path} has an odd size, which H.264 has not: its last pixels are doubled")
+    model = open_model(coloring.model, [coloring.provider] if coloring.provider else None)
+    settings = _settings(film.path, model, coloring, segment_frames)
+    try:
+        work = Work(target.with_name(f".{target.name}.partial"), settings)
+        state = _color_frames(film, model, coloring, work, segment_frames, progress)
+        if not work.segments:
+            work.remove()
+            raise RetintError(f"{film.path} has no frame that can be read: it may be damaged")
+        joined = work.folder / "joined"
+        join(
+            film,
+            work.segments,
+            joined,
+            format_=FORMATS[suffix],
+            end=state.end,
+            others=others,
+            comment=_provenance(model),
+        )
+        _check_target(film.path, target, overwrite)  # hours may have passed
+        os.replace(joined, target)  # noqa: PTH105 - rename, atomically
+        work.remove()
+    except (OSError, av.FFmpegError) as error:
+        raise RetintError(f"{target} cannot be written: {error.strerror or error}") from error
+    if film.damaged:
+        say(f"{film.path} is damaged or cut short: what could be read of it is coloured")
+
+
+def _color_frames(
+    film: Film,
+    model: Model,
+    coloring: Coloring,
+    work: Work,
+    segment_frames: int,
+    progress: Callable[[int], None],
+) -> State:
+    """Colour the frames that are not in finished segments yet; where the film ends."""
+    state = work.load()
+    painter: Painter | None = None
+    with Recorder(film, work, segment_frames) as recorder:
+        # Frames that are done are decoded again: not every format can be entered anywhere.
+        for number, frame in enumerate(film.frames()):
+            if number < state.frames:
+                continue
+            painter = painter or Painter(model, coloring, film.quarter_turns, state.look)
+            pixels, cut = painter.paint(film.pixels(frame))
+            state = State(number + 1, frame.end, painter.look)
+            recorder.write(pixels, frame, state, cut=cut)
+            progress(state.frames)
+        recorder.finish()
+    return state
+
+
+def _check_target(source: Path, target: Path, overwrite: bool) -> None:
+    if target.suffix.lower() not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise RetintError(f"{target}: films are not written as '{target.suffix}': use {known}")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise RetintError(
+            f"{target} is the film itself, which retint never replaces: choose another -o"
+        )
+    if target.exists() and not overwrite:
+        raise RetintError(f"{target} exists: add --overwrite to replace it, or choose another -o")
+
+
+def _settings(
+    source: Path, model: Model, coloring: Coloring, segment_frames: int
+) -> dict[str, Any]:
+    """All that the frames of the segments depend on."""
+    film, card = source.stat(), json.dumps(model.card, sort_keys=True)
+    files = [Path(coloring.model), Path(coloring.model) / "generator.onnx"]
+    changed = [file.stat().st_mtime_ns for file in files if file.is_file()]
+    return {
+        "retint": __version__,
+        "libraries": [av.__version__, cv2.__version__, np.__version__],
+        "source": [str(source.resolve()), film.st_size, film.st_mtime_ns],
+        "model": [coloring.model, hashlib.sha256(card.encode()).hexdigest(), changed],
+        "provider": coloring.provider,
+        "seed": coloring.seed,
+        "strength": coloring.strength,
+        "segment_frames": segment_frames,
+    }
+
+
+def _provenance(model: Model) -> str:
+    card = model.card
+    return f"colours inferred by retint {__version__}, model {card['name']} {card['version']}"

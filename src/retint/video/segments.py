@@ -1,0 +1,142 @@
+"""What is done of a film, kept beside its output, so that a killed run can go on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retint.video.film import Film, Frame, Pixels
+from retint.video.stabilize import Look
+from retint.video.writing import Encoder
+
+log = logging.getLogger(__name__)
+
+_SHORTEST = 12  # frames of a segment that a cut ends
+_SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the segments end.
+
+    Attributes:
+        frames: how many are in them.
+        end: when the last of them ends, in ticks of the film's time base.
+        look: the last frame, as the colours of the next one need it.
+    """
+
+    frames: int = 0
+    end: int = 0
+    look: Look | None = None
+
+
+class Work:
+    """The folder of finished segments.
+
+    Args:
+        folder: where; it is made, and emptied if it is the work of other settings.
+        settings: all that the segments depend on.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder = folder
+        said = folder / _SETTINGS
+        wanted = json.dumps(settings, indent=1, sort_keys=True)
+        if not said.is_file() or said.read_text("utf-8") != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            said.write_text(wanted, "utf-8")
+        self.segments: list[Path] = []
+        while self._path(".nut").is_file():
+            self.segments.append(self._path(".nut"))
+
+    def load(self) -> State:
+        """State at the end of the finished segments."""
+        if not self.segments:
+            return State()
+        with np.load(self.segments[-1].with_suffix(".npz")) as stored:
+            look = Look(stored["lightness"], stored["ab"])
+            return State(int(stored["frames"]), int(stored["end"]), look)
+
+    def begin(self) -> Path:
+        """File to write the next segment to."""
+        return self._path(".partial")
+
+    def finish(self, state: State) -> None:
+        """Count the file that `begin` named as finished."""
+        assert state.look is not None
+        path = self._path(".nut")
+        # In this order: whenever the run is killed, the last segment has its state.
+        np.savez(
+            path.with_suffix(".npz"),
+            frames=state.frames,
+            end=state.end,
+            lightness=state.look.lightness,
+            ab=state.look.ab,
+        )
+        os.replace(self.begin(), path)  # noqa: PTH105 - rename, atomically
+        if self.segments:
+            self.segments[-1].with_suffix(".npz").unlink(missing_ok=True)
+        self.segments.append(path)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, suffix: str) -> Path:
+        return self.folder / f"{len(self.segments):05}{suffix}"
+
+
+class Recorder:
+    """Writes frames into segments, which end at cuts or when they are long enough.
+
+    Left by an error, it leaves the segment it was at unfinished.
+    """
+
+    def __init__(self, film: Film, work: Work, longest: int) -> None:
+        self._film, self._work, self._longest = film, work, longest
+        self._encoder: Encoder | None = None
+        self._count, self._state, self._started = 0, State(), 0.0
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._encoder is not None:
+            self._encoder.close(whole=False)
+
+    def write(self, pixels: Pixels, frame: Frame, state: State, *, cut: bool) -> None:
+        """Append a coloured frame.
+
+        Args:
+            pixels: its colours, (H, W, 3).
+            frame: its time.
+            state: of the film with this frame in it.
+            cut: whether it begins a shot.
+        """
+        if self._count == self._longest or (cut and self._count >= _SHORTEST):
+            self.finish()
+        if self._encoder is None:
+            self._encoder = Encoder(self._film, self._work.begin())
+            self._started = time.perf_counter()
+        self._encoder.write(pixels, frame)
+        self._state = state
+        self._count += 1
+
+    def finish(self) -> None:
+        """Finish the segment, if there is one."""
+        if self._encoder is None:
+            return
+        self._encoder.close()
+        self._work.finish(self._state)
+        seconds = time.perf_counter() - self._started
+        log.debug("%s: %d frames in %.1f s", self._work.segments[-1], self._count, seconds)
+        self._encoder, self._count = None, 0

@@ -1,0 +1,348 @@
+"""`retint video`, on clips made from the sample photographs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import fails_in_one_line, retint
+
+av = pytest.importorskip("av", reason="the video extra is not installed")
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+WIDTH, HEIGHT = 160, 120
+
+
+def photo(name):
+    with Image.open(SAMPLES / f"{name}.jpg") as image:
+        return np.asarray(image.convert("L"))
+
+
+def pan(name, count, step=2):
+    """Windows of a photograph, each further to the right."""
+    picture = photo(name)
+    return [
+        np.ascontiguousarray(picture[60 : 60 + HEIGHT, 20 + step * i : 20 + step * i + WIDTH])
+        for i in range(count)
+    ]
+
+
+def write_clip(path, frames, *, times=None, base=Fraction(1, 25), sound=None, turn=0, codec=None):
+    """A film of grey frames; `times` in ticks of `base`, `sound` a codec for a tone."""
+    height, width = frames[0].shape
+    exactly = {"movie_timescale": str(base.denominator)} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=exactly) as out:
+        lossless = codec == "ffv1"
+        video = out.add_stream(
+            codec or "libx264", rate=25, options={} if lossless else {"crf": "10"}
+        )
+        video.width, video.height = width, height
+        video.pix_fmt = "gray" if lossless else "yuv420p"
+        video.codec_context.time_base = base
+        if turn:
+            video.set_display_rotation(turn)
+        audio = out.add_stream(sound, rate=44100, layout="mono") if sound else None
+        for number, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, "gray").reformat(format=video.pix_fmt)
+            frame.pts, frame.time_base = times[number] if times else number, base
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        if audio:
+            tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(44100 * len(frames) // 25) / 44100)
+            samples = av.AudioFrame.from_ndarray(tone.astype(np.float32)[None], "fltp", "mono")
+            samples.sample_rate, samples.pts = 44100, 0
+            out.mux(audio.encode(samples))
+            out.mux(audio.encode(None))
+    return path
+
+
+def read_clip(path):
+    """Decoded frames of a film."""
+    with av.open(str(path)) as film:
+        return list(film.decode(video=0))
+
+
+def planes(path):
+    """Luma and chroma of all frames, as decoded."""
+    return [frame.to_ndarray() for frame in read_clip(path)]
+
+
+def packets(path):
+    """Sound as it is in the file."""
+    with av.open(str(path)) as film:
+        found = film.demux(film.streams.audio[0])
+        return [(p.pts * p.time_base, p.duration, bytes(p)) for p in found if p.size]
+
+
+def chroma(rgb):
+    return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[:, :, 1:]
+
+
+@pytest.fixture(scope="module")
+def model():
+    from retint.model import open_model
+
+    return open_model("default")
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_clip(tmp_path / "film.mp4", pan("cat", 6), sound="aac")
+
+
+def test_a_film_is_coloured_with_its_times_its_sound_and_its_greys(clip):
+    done = retint("video", clip)
+    assert done.returncode == 0, done.stderr
+    result = clip.with_name("film-color.mp4")
+    assert done.stdout.strip() == f"{clip} -> {result}"
+    before, after = read_clip(clip), read_clip(result)
+    assert [frame.time for frame in after] == [frame.time for frame in before]
+    assert [f.duration * f.time_base for f in after] == [f.duration * f.time_base for f in before]
+    assert packets(result) == packets(clip)
+    colors = [frame.to_ndarray(format="rgb24") for frame in after]
+    assert all(np.ptp(rgb.astype(int), axis=2).mean() > 5 for rgb in colors)
+    assert {path.name for path in clip.parent.iterdir()} == {clip.name, result.name}
+    with av.open(str(result)) as film:
+        assert film.metadata["comment"].startswith("colours inferred by retint ")
+        assert "model default" in film.metadata["comment"]
+        assert film.streams.video[0].codec_context.colorspace == 6  # small, so BT.601
+
+
+def test_greys_stay_as_they_are(clip, tmp_path):
+    assert retint("video", clip, "--strength", 0, "-o", tmp_path / "grey.mkv").returncode == 0
+    for before, after in zip(planes(clip), planes(tmp_path / "grey.mkv"), strict=True):
+        difference = np.abs(before[:HEIGHT].astype(int) - after[:HEIGHT])
+        assert difference.mean() < 1.5  # what crf 18 does to a small picture
+        assert abs(before[:HEIGHT].mean() - after[:HEIGHT].mean()) < 0.1
+        assert np.abs(after[HEIGHT:].astype(int) - 128).max() <= 1
+
+
+def test_conversions_of_greys_are_exact(tmp_path):
+    from retint.video import Film
+
+    ramp = np.tile(np.arange(WIDTH, dtype=np.uint8), (HEIGHT, 1)) + 40
+    path = write_clip(tmp_path / "ramp.mkv", [ramp], codec="ffv1")
+    with Film(path) as film:
+        (frame,) = film.frames()
+        pixels = film.pixels(frame)
+        np.testing.assert_array_equal(pixels, ramp)
+        luma = film.to_yuv(np.dstack([pixels] * 3)).to_ndarray()[:HEIGHT]
+        np.testing.assert_array_equal(luma, np.round(16 + ramp * 219.0 / 255))
+
+
+def test_times_that_vary_and_begin_late(tmp_path):
+    times = [9009, 10010, 14014, 15015, 25025]
+    base = Fraction(1, 30000)
+    clip = write_clip(tmp_path / "film.mp4", pan("cat", 5), times=times, base=base)
+    assert [f.pts * f.time_base for f in read_clip(clip)] == [t * base for t in times]
+    assert retint("video", clip, "-o", tmp_path / "out.mov").returncode == 0
+    result = read_clip(tmp_path / "out.mov")
+    assert [frame.pts * frame.time_base for frame in result] == [t * base for t in times]
+
+
+def test_rotation_is_kept_and_the_network_sees_it_upright(tmp_path, model):
+    from retint.video import Coloring, Film, Painter
+
+    clip = write_clip(tmp_path / "film.mp4", pan("cat", 3), turn=90)
+    for name in ("out.mp4", "out.mkv"):
+        assert retint("video", clip, "-o", tmp_path / name).returncode == 0
+        assert {frame.rotation for frame in read_clip(tmp_path / name)} == {90}
+    with Film(clip) as film:
+        frame = next(iter(film.frames()))
+        assert film.quarter_turns == 1
+        lying = film.pixels(frame)
+    upright = np.ascontiguousarray(np.rot90(lying))
+    one, _ = Painter(model, Coloring(), 1).paint(lying)
+    other, _ = Painter(model, Coloring()).paint(upright)
+    assert np.abs(np.rot90(one).astype(int) - other).mean() < 1
+
+
+def test_sound_that_does_not_fit_is_named(tmp_path):
+    clip = write_clip(tmp_path / "film.mkv", pan("cat", 2), sound="wavpack")
+    done = retint("video", clip, "-o", tmp_path / "out.mp4")
+    assert done.returncode == 0
+    assert "audio stream 1 (wavpack) does not fit into .mp4" in done.stderr
+    with av.open(str(tmp_path / "out.mp4")) as film:
+        assert not film.streams.audio
+
+
+def test_odd_sizes(tmp_path):
+    frames = [frame[:-1, :-1] for frame in pan("cat", 2)]
+    clip = write_clip(tmp_path / "film.avi", frames, codec="ffv1")
+    done = retint("video", clip)
+    assert done.returncode == 0
+    assert "odd size" in done.stderr
+    result = read_clip(tmp_path / "film-color.mkv")  # AVI is not written
+    assert (result[0].width, result[0].height) == (WIDTH, HEIGHT)
+
+
+def test_a_still_shows_no_change_of_colour(model):
+    from retint.video import Coloring, Painter
+
+    painter = Painter(model, Coloring())
+    for frame in pan("cat", 2):  # colours that come from moving ...
+        painter.paint(frame)
+    still = pan("coffee", 1)[0]
+    first, cut = painter.paint(still)
+    assert cut
+    for _ in range(3):  # ... and from a cut do not go on changing
+        again, cut = painter.paint(still)
+        assert not cut
+        np.testing.assert_array_equal(again, first)
+
+
+def test_a_pan_is_steadier_than_its_frames_by_themselves(model):
+    from retint.video import Coloring, Painter
+
+    def flicker(colored):
+        # Frames move by 2 pixels.
+        moves = pairwise(colored)
+        return np.mean([np.abs(chroma(a)[:, 2:] - chroma(b)[:, :-2]).mean() for a, b in moves])
+
+    frames = pan("cat", 10)
+    painter = Painter(model, Coloring())
+    steady = [painter.paint(frame)[0] for frame in frames]
+    alone = [Painter(model, Coloring()).paint(frame)[0] for frame in frames]
+    assert flicker(steady) < 0.4 * flicker(alone)
+
+
+def test_no_colour_goes_over_a_cut(model):
+    from retint.video import Coloring, Painter
+
+    painter = Painter(model, Coloring())
+    cuts = []
+    for frame in [*pan("cat", 3), *pan("coffee", 3)]:
+        colored, cut = painter.paint(frame)
+        cuts.append(cut)
+        if cut:
+            alone, _ = Painter(model, Coloring()).paint(frame)
+            np.testing.assert_array_equal(colored, alone)
+    assert cuts == [True, False, False, True, False, False]
+
+
+def test_a_killed_run_goes_on_to_the_same_film(tmp_path):
+    clip = write_clip(tmp_path / "film.mp4", pan("cat", 14) + pan("coffee", 30), sound="aac")
+    whole, resumed = tmp_path / "whole.mp4", tmp_path / "resumed.mp4"
+    assert retint("video", clip, "-o", whole).returncode == 0
+    command = [sys.executable, "-c", "from retint.cli import main; main()", "video"]
+    run = subprocess.Popen([*command, str(clip), "-o", str(resumed)])
+    work = tmp_path / ".resumed.mp4.partial"
+    deadline = time.monotonic() + 60
+    while not (work / "00000.nut").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    assert not resumed.exists()
+    first = (work / "00000.nut").stat().st_mtime_ns
+    started = time.time_ns()
+    done = retint("-v", "video", clip, "-o", resumed)
+    assert done.returncode == 0
+    assert first < started
+    assert "00000.nut" not in done.stderr  # was there
+    assert "00001.nut" in done.stderr
+    assert not work.exists()
+    for one, other in zip(planes(whole), planes(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert packets(resumed) == packets(clip)
+
+
+def test_colours_go_on_in_the_middle_of_a_shot(tmp_path):
+    from retint.video import Coloring, Film, colorize_film
+
+    clip = write_clip(tmp_path / "film.mkv", pan("cat", 9))
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(done):
+        if done == 6:
+            raise StoppedError
+
+    whole, resumed = tmp_path / "whole.mkv", tmp_path / "resumed.mkv"
+    with Film(clip) as film:
+        colorize_film(film, whole, Coloring(), segment_frames=4)
+    with Film(clip) as film, pytest.raises(StoppedError):
+        colorize_film(film, resumed, Coloring(), segment_frames=4, progress=stop)
+    done = []
+    with Film(clip) as film:
+        colorize_film(film, resumed, Coloring(), segment_frames=4, progress=done.append)
+    assert done == [5, 6, 7, 8, 9]
+    for one, other in zip(planes(whole), planes(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_work_of_other_settings_is_not_taken(tmp_path):
+    from retint.video.segments import Work
+
+    folder = tmp_path / ".film.mp4.partial"
+    Work(folder, {"strength": 1})
+    (folder / "00000.nut").touch()
+    assert len(Work(folder, {"strength": 1}).segments) == 1
+    assert not Work(folder, {"strength": 0.5}).segments
+
+
+def test_an_output_that_exists_is_kept(clip):
+    result = clip.with_name("film-color.mp4")
+    result.write_bytes(b"mine")
+    fails_in_one_line(retint("video", clip), "exists", "--overwrite")
+    assert result.read_bytes() == b"mine"
+    fails_in_one_line(retint("video", clip, "-o", clip, "--overwrite"), "the film itself")
+    assert retint("video", clip, "--overwrite").returncode == 0
+    assert len(read_clip(result)) == 6
+
+
+def test_a_film_cut_short_is_coloured_as_far_as_it_goes(tmp_path):
+    clip = write_clip(tmp_path / "film.mkv", pan("cat", 20), codec="ffv1")
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) // 4])
+    done = retint("video", clip)
+    assert done.returncode == 0
+    assert "damaged or cut short" in done.stderr
+    assert 2 <= len(read_clip(tmp_path / "film-color.mkv")) < 8
+
+
+def test_bad_films_are_named(clip, tmp_path):
+    (tmp_path / "text.mp4").write_text("no film")
+    (tmp_path / "empty.mp4").touch()
+    headless = tmp_path / "cut.mp4"  # its index was at the end
+    headless.write_bytes(clip.read_bytes()[:3000])
+    for name in ("text.mp4", "empty.mp4", "cut.mp4"):
+        fails_in_one_line(retint("video", tmp_path / name), name, "not a video")
+    fails_in_one_line(retint("video", tmp_path / "none.mp4"), "none.mp4", "does not exist")
+    fails_in_one_line(retint("video", tmp_path), "folder")
+    with av.open(str(tmp_path / "tone.wav"), "w") as out:
+        audio = out.add_stream("pcm_s16le", rate=8000, layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        samples.sample_rate = 8000
+        out.mux(audio.encode(samples))
+    fails_in_one_line(retint("video", tmp_path / "tone.wav"), "tone.wav", "no video")
+
+
+def test_bad_outputs_are_named(clip, tmp_path):
+    fails_in_one_line(retint("video", clip, "-o", tmp_path / "out.gif"), "'.gif'", ".mp4")
+    (tmp_path / "file").touch()
+    fails_in_one_line(retint("video", clip, "-o", tmp_path / "file" / "out.mp4"), "out.mp4")
+    fails_in_one_line(retint("video", clip, "--model", "nobody"), "nobody")
+
+
+def test_without_the_extra_and_without_torch(clip):
+    code = (
+        "import sys; sys.modules['{}'] = None; sys.argv = ['retint', 'video', r'{}']\n"
+        "from retint.cli import main; main()"
+    )
+
+    def run(hidden):
+        command = [sys.executable, "-c", code.format(hidden, clip)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    fails_in_one_line(run("av"), "the video extra", ".[video]")
+    assert run("torch").returncode == 0
