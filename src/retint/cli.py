@@ -23,13 +23,20 @@ if TYPE_CHECKING:
     from retint.tables import Table
 
 
+_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
+
+
 class _Group(TyperGroup):
-    """Takes `retint photo.jpg` for `retint colorize photo.jpg`, and prints errors in one line."""
+    """Takes `retint photo.jpg` for `retint colorize photo.jpg`, and prints errors in one line.
+
+    So `retint film.mp4` is `retint video film.mp4`.
+    """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         first = args[0]
         if first not in self.commands and (Path(first).suffix or Path(first).exists()):
-            args = ["colorize", *args]
+            is_film = Path(first).suffix.lower() in _FILMS
+            args = ["video" if is_film else "colorize", *args]
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -193,7 +200,8 @@ def colorize(
     from retint.colorizer import Options
     from retint.hints import parse_hint
     from retint.many import Request, Run
-    from retint.plan import Shard, suffix_of
+    from retint.photo import format_of_name
+    from retint.plan import Shard
 
     request = Request(
         paths,
@@ -208,7 +216,7 @@ def colorize(
         ),
         strokes=strokes,
         samples=samples,
-        suffix=suffix_of(format_) if format_ else None,
+        suffix=format_of_name(format_).suffixes[0] if format_ else None,
         shard=Shard.parse(shard) if shard else None,
         recolor=recolor,
         overwrite=overwrite,
@@ -310,6 +318,56 @@ def info(
     width = max(map(len, facts))
     for key, value in facts.items():
         typer.echo(f"{key:{width}}  {value}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RETINT_TOKEN", help="What clients have to send as Authorization: Bearer."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let everybody in who reaches the address.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where jobs are kept; else the user's data folder."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="As of `retint colorize`.")
+    ] = "default",
+    provider: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As of `retint colorize`.")
+    ] = None,
+    most_megapixels: Annotated[
+        int, typer.Option(min=1, help="Largest photograph that is taken.")
+    ] = 100,
+    waiting: Annotated[
+        int, typer.Option(min=0, help="Requests that may wait; more are sent away.")
+    ] = 32,
+    verbose: _Verbose = False,
+) -> None:
+    """Answer over HTTP: POST /v1/colorize, jobs, OpenAPI at /openapi.json."""
+    _log_details(verbose)
+    if host not in ("127.0.0.1", "localhost", "::1") and token is None and not insecure:
+        raise RetintError(
+            f"--host {host} lets others in: add --token SECRET, or --insecure to let in everybody"
+        )
+    with _needs_extra("serve", "web"):
+        from retint.web.serve import serve as listen
+        from retint.web.settings import Settings, data_folder
+
+    settings = Settings(
+        data=data or data_folder(),
+        token=token,
+        most_pixels=most_megapixels * 1_000_000,
+        waiting=waiting,
+    )
+    listen(model, provider, settings, host, port)
 
 
 @app.command()

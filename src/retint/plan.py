@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retint.errors import RetintError
-from retint.photo import FORMATS, SUFFIXES, format_of, is_output, known_suffixes, output_path
+from retint.photo import SUFFIXES, is_output, known_suffixes, output_path
 
 
 @dataclass(frozen=True)
@@ -107,19 +107,6 @@ def plan_jobs(
             taken |= dict.fromkeys(targets, source)
             plan.jobs.append(Job(source, targets))
     return plan
-
-
-def suffix_of(name: str) -> str:
-    """The usual ending of the format that a person calls `name`.
-
-    >>> suffix_of("tiff")
-    '.tif'
-
-    Raises:
-        RetintError: if there is none.
-    """
-    given = FORMATS.get(name.upper())
-    return (given or format_of(Path(f"--format {name}.{name.lower()}"))).suffixes[0]
 
 
 def _sources(

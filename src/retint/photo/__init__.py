@@ -9,7 +9,14 @@ from retint.photo.files import (
     remove_partial_files,
     write_photo,
 )
-from retint.photo.formats import FORMATS, SUFFIXES, Format, format_of, known_suffixes
+from retint.photo.formats import (
+    FORMATS,
+    SUFFIXES,
+    Format,
+    format_of,
+    format_of_name,
+    known_suffixes,
+)
 from retint.photo.names import is_output, output_path
 from retint.photo.picture import Photo
 
@@ -22,6 +29,7 @@ __all__ = [
     "describe_photo",
     "encode_photo",
     "format_of",
+    "format_of_name",
     "is_output",
     "known_suffixes",
     "output_path",

@@ -67,6 +67,22 @@ def format_of(path: Path) -> Format:
     return FORMATS[name]
 
 
+def format_of_name(name: str) -> Format:
+    """The format that a person calls `name`: as Pillow does, or by an ending.
+
+    >>> format_of_name("jpg").name
+    'JPEG'
+
+    Raises:
+        RetintError: if there is none.
+    """
+    known = FORMATS.get(name.upper()) or FORMATS.get(SUFFIXES.get(f".{name.lower()}", ""))
+    if known is None:
+        names = ", ".join(format_.suffixes[0].removeprefix(".") for format_ in FORMATS.values())
+        raise RetintError(f"there is no format '{name}': use one of {names}")
+    return known
+
+
 def known_suffixes() -> str:
     """All endings, for messages."""
     return ", ".join(sorted(SUFFIXES))

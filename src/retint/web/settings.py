@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -36,3 +38,8 @@ class Settings:
     waiting: int = 32
     seconds: float = 120.0
     keep_seconds: float = 24 * 3600.0
+
+
+def data_folder() -> Path:
+    """Where the service keeps its jobs if its operator does not say."""
+    return Path(platformdirs.user_data_dir("retint", appauthor=False)) / "jobs"

@@ -1,0 +1,334 @@
+"""The addresses of the service; OpenAPI describes them at /docs and /openapi.json."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from retint import __version__
+from retint.colorizer import Colorizer, Options
+from retint.errors import RetintError
+from retint.hints import parse_hint
+from retint.photo import QUALITY, format_of_name
+from retint.web.guard import Guard
+from retint.web.jobs import DONE, File, Job, JobStore, JobWorker
+from retint.web.service import RETRY_AFTER, BusyError, Result, Service, Wish, model_facts
+from retint.web.settings import Settings
+
+_ANY_PICTURE = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["photo"],
+                    "properties": {"photo": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
+    }
+}
+_MANY_PICTURES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["photo"],
+                    "properties": {
+                        "photo": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+_ERROR = {"content": {"application/json": {"example": {"error": "what, where, and the mend"}}}}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {**_ERROR, "description": "The request is not what it says"},
+    401: {**_ERROR, "description": "The token is missing or wrong"},
+    408: {**_ERROR, "description": "The upload took too long"},
+    413: {**_ERROR, "description": "Too many bytes"},
+    422: {**_ERROR, "description": "The photograph or an option cannot be used"},
+    503: {**_ERROR, "description": "Too much waits; see Retry-After"},
+}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {}}, "description": "The coloured photograph"}
+}
+_EVENTS_EVERY = 0.5  # seconds
+
+
+def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        colorizer: the opened model.
+        settings: limits and places.
+
+    Raises:
+        RetintError: if the folder of the jobs cannot be used.
+    """
+    service = Service(colorizer, settings)
+    store = JobStore(settings.data, settings.keep_seconds)
+    worker = JobWorker(store, service)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        worker.start()
+        yield
+        await asyncio.to_thread(worker.stop)
+        service.close()
+        store.close()
+
+    app = FastAPI(
+        title="retint",
+        version=__version__,
+        summary="Turns black-and-white photographs into colour.",
+        lifespan=life,
+        docs_url=None,  # it would fetch its scripts from elsewhere
+        redoc_url=None,
+    )
+    registry = CollectorRegistry()
+    waiting = Gauge("retint_waiting", "Requests that wait for a worker", registry=registry)
+    waiting.set_function(lambda: service.waiting)
+    open_jobs = Gauge("retint_open_jobs", "Jobs that are not finished", registry=registry)
+    open_jobs.set_function(store.count_open)
+    _add_errors(app)
+    _add_watching(app, registry)
+    _add_colorize(app, service, settings)
+    _add_jobs(app, store, worker, settings)
+    app.add_middleware(Guard, settings=settings, registry=registry)
+    return app
+
+
+def wish_of(
+    seed: Annotated[int | None, Query(ge=0, le=2**63 - 1, examples=[3])] = None,
+    strength: Annotated[float, Query(ge=0, le=10, examples=[0.8])] = 1.0,
+    hint: Annotated[
+        list[str] | None, Query(description="x,y,#rrggbb", examples=[["120,80,#7090c0"]])
+    ] = None,
+    keep_tone: bool = False,
+    recolor: bool = False,
+    format: Annotated[str | None, Query(examples=["png"])] = None,  # noqa: A002 - as --format
+    quality: Annotated[int, Query(ge=1, le=100)] = QUALITY,
+) -> Wish:
+    """The query options, which are those of `retint colorize`."""
+    options = Options(seed=seed, strength=strength, keep_tone=keep_tone)
+    if hint:
+        options["hints"] = [parse_hint(text) for text in hint]
+    format_name = format_of_name(format).name if format else None
+    return Wish(options, format_name, quality, recolor)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(RetintError)
+    def unusable(_: Request, error: RetintError) -> Response:
+        return JSONResponse({"error": str(error)}, 422)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:])
+        return JSONResponse({"error": f"{place}: {first['msg'].lower()}"}, 422)
+
+    @app.exception_handler(BusyError)
+    def busy(_: Request, __: BusyError) -> Response:
+        headers = {"Retry-After": str(RETRY_AFTER)}
+        return JSONResponse({"error": "too many requests wait: come back later"}, 503, headers)
+
+    @app.exception_handler(StarletteHTTPException)
+    def other(_: Request, error: StarletteHTTPException) -> Response:
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+
+def _add_watching(app: FastAPI, registry: CollectorRegistry) -> None:
+    @app.get("/healthz", tags=["watching"])
+    def alive() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "alive"}
+
+    @app.get("/readyz", tags=["watching"])
+    def ready() -> dict[str, str]:
+        """Whether the model is open; the service does not listen before."""
+        return {"status": "ready"}
+
+    @app.get("/metrics", tags=["watching"], response_class=Response)
+    def metrics() -> Response:
+        """Counters, in Prometheus' text format."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
+    @app.get("/v1/models", tags=["colouring"])
+    def models() -> list[dict[str, Any]]:
+        """The model of this service."""
+        return [model_facts(service.colorizer)]
+
+    @app.post(
+        "/v1/colorize",
+        tags=["colouring"],
+        openapi_extra=_ANY_PICTURE,
+        responses={**_PICTURE, **_ERRORS},
+        response_class=Response,
+    )
+    async def colorize(request: Request, wish: Annotated[Wish, Depends(wish_of)]) -> Response:
+        """Colour a photograph; answers with the picture, or with JSON if that is accepted."""
+        data = await _one_photograph(request)
+        try:
+            result = await asyncio.wait_for(service.colorize(data, wish), settings.seconds)
+        except TimeoutError:
+            raise HTTPException(
+                503, "this photograph takes too long: make it a job", {"Retry-After": "60"}
+            ) from None
+        if "application/json" in request.headers.get("accept", ""):
+            return JSONResponse(_as_json(result))
+        return Response(result.data, media_type=result.media_type)
+
+
+def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settings) -> None:
+    def found(id_: str) -> Job:
+        job = store.get(id_)
+        if job is None:
+            raise HTTPException(404, f"there is no job {id_}: it may have expired")
+        return job
+
+    @app.post(
+        "/v1/jobs", status_code=202, tags=["jobs"], openapi_extra=_MANY_PICTURES, responses=_ERRORS
+    )
+    async def make(
+        request: Request, response: Response, wish: Annotated[Wish, Depends(wish_of)]
+    ) -> dict[str, Any]:
+        """Hand in many or large photographs, to be fetched later."""
+        if wish.options.get("hints"):
+            raise HTTPException(422, "hints belong to one photograph: use /v1/colorize")
+        photographs = await _photographs(request, settings.most_files)
+        if store.count_open() >= settings.open_jobs:
+            raise HTTPException(503, "too many jobs are open", {"Retry-After": "60"})
+        id_ = await asyncio.to_thread(store.add, photographs, wish)
+        worker.wake()
+        response.headers["Location"] = f"/v1/jobs/{id_}"
+        return _job_as_json(found(id_))
+
+    @app.get("/v1/jobs/{id_}", tags=["jobs"], responses={404: _ERRORS[400]})
+    def look(id_: str) -> dict[str, Any]:
+        """How far a job is."""
+        return _job_as_json(found(id_))
+
+    @app.get("/v1/jobs/{id_}/events", tags=["jobs"], response_class=EventSourceResponse)
+    async def follow(id_: str) -> AsyncIterator[ServerSentEvent]:
+        """How far a job is, told whenever that changes, until it is finished."""
+        told = None
+        while True:
+            job = await asyncio.to_thread(store.get, id_)
+            if job is None:
+                return
+            state = _job_as_json(job)
+            if state != told:
+                yield ServerSentEvent(data=state, event="progress")
+                told = state
+            if job.finished is not None:
+                return
+            await asyncio.sleep(_EVENTS_EVERY)
+
+    @app.get("/v1/jobs/{id_}/files/{number}", tags=["jobs"], responses=_PICTURE)
+    def fetch(id_: str, number: int) -> FileResponse:
+        """A coloured photograph of a job."""
+        job = found(id_)
+        file = next((file for file in job.files if file.number == number), None)
+        if file is None or file.state != DONE:
+            raise HTTPException(404, "there is no such result (yet)")
+        return FileResponse(store.result(job, number), media_type=file.media_type)
+
+    @app.get("/v1/jobs/{id_}/archive", tags=["jobs"], response_class=Response)
+    def archive(id_: str) -> Response:
+        """All coloured photographs of a job so far, as a ZIP file."""
+        job = found(id_)
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as whole:  # stored: pictures are compressed already
+            for file in job.files:
+                if file.state == DONE:
+                    whole.write(store.result(job, file.number), _result_name(file))
+        headers = {"Content-Disposition": f'attachment; filename="retint-{id_[:8]}.zip"'}
+        return Response(stream.getvalue(), media_type="application/zip", headers=headers)
+
+    @app.delete("/v1/jobs/{id_}", status_code=204, tags=["jobs"])
+    def forget(id_: str) -> None:
+        """Remove a job with its files."""
+        store.remove(found(id_).id)
+
+
+async def _one_photograph(request: Request) -> bytes:
+    if not _is_form(request):
+        return await request.body()
+    photographs = await _photographs(request, 1)
+    return photographs[0][1]
+
+
+async def _photographs(request: Request, most: int) -> list[tuple[str, bytes]]:
+    """Names and contents of the files of a form."""
+    if not _is_form(request):
+        raise HTTPException(400, "send photographs as multipart/form-data, in fields 'photo'")
+    async with request.form(max_files=most, max_fields=10) as form:
+        files = [value for value in form.getlist("photo") if isinstance(value, UploadFile)]
+        if not files:
+            raise HTTPException(400, "the form has no file in a field 'photo'")
+        return [(file.filename or "photo", await file.read()) for file in files]
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    return {
+        "picture": base64.b64encode(result.data).decode(),
+        "media_type": result.media_type,
+        "width": result.width,
+        "height": result.height,
+        "provenance": result.provenance,
+    }
+
+
+def _job_as_json(job: Job) -> dict[str, Any]:
+    states = [file.state for file in job.files]
+    return {
+        "id": job.id,
+        "finished": job.finished is not None,
+        "total": len(states),
+        "counts": {state: states.count(state) for state in sorted(set(states))},
+        "files": [
+            {
+                "name": file.name,
+                "state": file.state,
+                "error": file.error,
+                "result": f"/v1/jobs/{job.id}/files/{file.number}" if file.state == DONE else None,
+            }
+            for file in job.files
+        ],
+    }
+
+
+def _result_name(file: File) -> str:
+    """Name of a result in the archive; numbered, so that no two are the same."""
+    stem = PurePosixPath(file.name.replace("\\", "/")).stem or "photo"
+    return f"{file.number + 1:03d}-{stem}-color{file.suffix}"

@@ -1,0 +1,271 @@
+"""Jobs of many or large photographs, kept on disk: they survive a restart, and expire."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from retint.errors import RetintError
+from retint.web.service import Service, Wish
+
+log = logging.getLogger("retint.web")
+
+_SCHEMA = """
+pragma journal_mode = wal;
+pragma foreign_keys = on;
+create table if not exists jobs (
+    id text primary key, created real not null, finished real, wish text not null
+);
+create table if not exists files (
+    job text not null references jobs (id) on delete cascade,
+    number integer not null,
+    name text not null,
+    state text not null default 'waiting',
+    error text,
+    suffix text,
+    media_type text,
+    primary key (job, number)
+);
+"""
+_LOOK_EVERY = 60.0  # seconds between two looks for what has expired
+WAITING, DONE, FAILED = "waiting", "done", "failed"
+
+
+@dataclass(frozen=True)
+class File:
+    """A photograph of a job.
+
+    Attributes:
+        number: from 0, in the order of the upload.
+        name: that the client gave it; never used as a path.
+        state: waiting, done or failed.
+        error: why it failed, or None.
+        suffix: ending of the result, or None.
+        media_type: of the result, or None.
+    """
+
+    number: int
+    name: str
+    state: str
+    error: str | None = None
+    suffix: str | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Photographs that came together.
+
+    Attributes:
+        id: names it in addresses.
+        created: seconds since 1970.
+        finished: the same, or None while photographs wait.
+        files: of it.
+    """
+
+    id: str
+    created: float
+    finished: float | None
+    files: tuple[File, ...]
+
+
+class JobStore:
+    """The jobs in a folder: a SQLite file, and a folder of files for each.
+
+    Args:
+        folder: made if it is not there.
+        keep_seconds: how long finished jobs stay.
+    """
+
+    def __init__(self, folder: Path, keep_seconds: float) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False)
+            self._database.executescript(
+                f"pragma journal_mode = wal; pragma foreign_keys = on;{_SCHEMA}"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise RetintError(
+                f"{folder} cannot hold the jobs ({error}): choose another --data, or move its "
+                "jobs.sqlite away"
+            ) from error
+        self._folder = folder
+        self._keep = keep_seconds
+        self._lock = threading.Lock()
+
+    def add(self, photographs: Sequence[tuple[str, bytes]], wish: Wish) -> str:
+        """Store a job, by name and contents of its photographs; give its id."""
+        id_ = uuid4().hex
+        place = self._folder / id_
+        place.mkdir()
+        for number, (_, data) in enumerate(photographs):
+            (place / f"{number}.in").write_bytes(data)
+        with self._transaction() as database:
+            database.execute(
+                "insert into jobs (id, created, wish) values (?, ?, ?)",
+                (id_, time.time(), json.dumps(_to_json(wish))),
+            )
+            database.executemany(
+                "insert into files (job, number, name) values (?, ?, ?)",
+                [(id_, number, name) for number, (name, _) in enumerate(photographs)],
+            )
+        return id_
+
+    def get(self, id_: str) -> Job | None:
+        """A job, if there is such a one."""
+        with self._transaction() as database:
+            found = database.execute(
+                "select created, finished from jobs where id = ?", (id_,)
+            ).fetchone()
+            if found is None:
+                return None
+            rows = database.execute(
+                "select number, name, state, error, suffix, media_type from files "
+                "where job = ? order by number",
+                (id_,),
+            ).fetchall()
+        return Job(id_, found[0], found[1], tuple(File(*row) for row in rows))
+
+    def count_open(self) -> int:
+        """Jobs that are not finished."""
+        with self._transaction() as database:
+            found = database.execute("select count(*) from jobs where finished is null")
+            return int(found.fetchone()[0])
+
+    def result(self, job: Job, number: int) -> Path:
+        """Where the result of a photograph lies, or will."""
+        return self._folder / job.id / f"{number}.out"
+
+    def remove(self, id_: str) -> None:
+        """Forget a job and its files."""
+        with self._transaction() as database:
+            database.execute("delete from jobs where id = ?", (id_,))
+        shutil.rmtree(self._folder / id_, ignore_errors=True)
+
+    def remove_expired(self) -> None:
+        """Forget the jobs that were finished too long ago."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "select id from jobs where finished < ?", (time.time() - self._keep,)
+            ).fetchall()
+        for (id_,) in rows:
+            self.remove(id_)
+
+    def next_waiting(self) -> tuple[str, int, Wish] | None:
+        """Job, number and wish of the photograph that has waited longest."""
+        with self._transaction() as database:
+            found = database.execute(
+                "select job, number, wish from files join jobs on jobs.id = job "
+                "where state = ? order by created, number limit 1",
+                (WAITING,),
+            ).fetchone()
+        return None if found is None else (found[0], found[1], _from_json(json.loads(found[2])))
+
+    def read(self, id_: str, number: int) -> bytes:
+        """A photograph of a job."""
+        return (self._folder / id_ / f"{number}.in").read_bytes()
+
+    def finish(self, id_: str, number: int, outcome: File, data: bytes | None) -> None:
+        """Store the result of a photograph, or why there is none; it is not needed any more."""
+        place = self._folder / id_
+        if not place.exists():
+            return  # the job was removed meanwhile
+        if data is not None:
+            beside = place / f"{number}.partial"
+            beside.write_bytes(data)
+            beside.replace(place / f"{number}.out")
+        with self._transaction() as database:
+            database.execute(
+                "update files set state = ?, error = ?, suffix = ?, media_type = ? "
+                "where job = ? and number = ?",
+                (outcome.state, outcome.error, outcome.suffix, outcome.media_type, id_, number),
+            )
+            database.execute(
+                "update jobs set finished = ? where id = ? and not exists "
+                "(select 1 from files where job = id and state = ?)",
+                (time.time(), id_, WAITING),
+            )
+        (place / f"{number}.in").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._database:
+            yield self._database
+
+
+class JobWorker:
+    """Does the jobs' photographs, one after the other, in a thread of its own."""
+
+    def __init__(self, store: JobStore, service: Service) -> None:
+        self._store = store
+        self._service = service
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with what an earlier service left."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to do."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the photograph in work; the others wait for the next start."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                self._store.remove_expired()
+                waiting = self._store.next_waiting()
+                if waiting is None:
+                    self._wake.wait(_LOOK_EVERY)
+                else:
+                    self._do(*waiting)
+            except (OSError, sqlite3.Error):  # such as a full disk: what waits is tried again
+                log.exception("a job could not go on")
+                self._wake.wait(_LOOK_EVERY)
+
+    def _do(self, id_: str, number: int, wish: Wish) -> None:
+        try:
+            result = self._service.work(self._store.read(id_, number), wish)
+        except RetintError as error:
+            self._store.finish(id_, number, File(number, "", FAILED, str(error)), None)
+        except MemoryError:
+            line = "the picture needs more memory than there is"
+            self._store.finish(id_, number, File(number, "", FAILED, line), None)
+        else:
+            done = File(number, "", DONE, None, result.suffix, result.media_type)
+            self._store.finish(id_, number, done, result.data)
+
+
+def _to_json(wish: Wish) -> dict[str, Any]:
+    return {
+        "options": {key: value for key, value in wish.options.items() if key != "hints"},
+        "format_name": wish.format_name,
+        "quality": wish.quality,
+        "recolor": wish.recolor,
+    }
+
+
+def _from_json(values: dict[str, Any]) -> Wish:
+    return Wish(**values)

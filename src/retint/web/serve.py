@@ -1,0 +1,56 @@
+"""Listen for HTTP until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import uvicorn
+
+from retint.colorizer import Colorizer
+from retint.errors import RetintError
+from retint.web.app import create_app
+from retint.web.settings import Settings
+
+_GRACE = 30  # seconds that requests in work have to finish when the service stops
+
+
+def serve(model: str, provider: str | None, settings: Settings, host: str, port: int) -> None:
+    """Open the model and answer until SIGTERM or SIGINT; what is in work then is finished.
+
+    Raises:
+        RetintError: if the model cannot be opened or the address not be had.
+    """
+    colorizer = Colorizer(model, [provider] if provider else None)
+    app = create_app(colorizer, settings)
+    listener = _listen(host, port)
+    if not logging.getLogger("retint").handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logging.getLogger("retint").addHandler(handler)
+    logging.getLogger("retint.web").setLevel(logging.INFO)
+    address, chosen = listener.getsockname()[:2]
+    shown = f"[{address}]" if ":" in address else address
+    logging.getLogger("retint.web").info("listening at http://%s:%d", shown, chosen)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    uvicorn.Server(config).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise RetintError(
+            f"cannot listen at {host}, port {port} ({error.strerror}): choose another --port"
+        ) from error
+    return listener
