@@ -1,0 +1,289 @@
+"""The service as its clients meet it: over a socket, with good manners and with bad ones."""
+
+import base64
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from commands import fails_in_one_line, retint
+from retint import Colorizer
+from retint.web.app import create_app
+from retint.web.settings import Settings
+
+CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
+
+
+@pytest.fixture(autouse=True)
+def same_date(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+
+
+@contextmanager
+def served(folder, **limits):
+    """A service on a port of its own, in this process."""
+    app = create_app(Colorizer(), Settings(data=folder, **limits))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        with httpx.Client(base_url=address, timeout=60) as client:
+            while not server.started:
+                time.sleep(0.02)
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("jobs"), most_bytes=2_000_000) as client:
+        yield client
+
+
+@contextmanager
+def command(folder):
+    """The service as the command starts it."""
+    code = "from retint.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = process.stderr.readline().split()[-1]
+        yield process, address
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def finished(client, job):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        state = client.get(f"/v1/jobs/{job}").json()
+        if state["finished"]:
+            return state
+        time.sleep(0.1)
+    raise AssertionError(f"not finished in time: {state}")
+
+
+def test_the_answer_is_what_the_command_writes(client, tmp_path):
+    done = retint("colorize", CAT, "--seed", 2, "--hint", "30,40,#3060c0", "-o", tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+    options = {"seed": 2, "hint": "30,40,#3060c0", "format": "png"}
+    raw = client.post("/v1/colorize", params=options, content=CAT.read_bytes())
+    form = client.post("/v1/colorize", params=options, files={"photo": CAT.read_bytes()})
+    assert raw.headers["content-type"] == "image/png"
+    assert raw.content == form.content == (tmp_path / "a.png").read_bytes()
+
+
+def test_json_for_those_who_ask(client):
+    answer = client.post(
+        "/v1/colorize", content=CAT.read_bytes(), headers={"Accept": "application/json"}
+    ).json()
+    with Image.open(io.BytesIO(base64.b64decode(answer["picture"]))) as picture:
+        assert picture.size == (answer["width"], answer["height"]) == Image.open(CAT).size
+    assert answer["provenance"]["model"].startswith("default")
+
+
+def bomb():
+    stream = io.BytesIO()
+    Image.new("1", (40_000, 40_000)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"", 422, "empty"),
+        (b"no picture", 422, "not a picture"),
+        (CAT.read_bytes()[:3000], 422, "damaged"),
+        (b"%PDF-1.7", 422, "PDF"),
+        (b"x" * 2_000_001, 413, "2000000 bytes"),
+        (bomb(), 422, "40000 x 40000"),
+    ],
+    ids=["empty", "text", "cut off", "pdf", "large", "bomb"],
+)
+def test_bad_photographs(client, content, status, words):
+    answer = client.post("/v1/colorize", content=content)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["seed=-1", "seed=a", "strength=nan", "hint=1,2", "format=doc", "quality=0", "strength=1e9"],
+)
+def test_bad_options(client, options):
+    answer = client.post(f"/v1/colorize?{options}", content=CAT.read_bytes())
+    assert answer.status_code == 422
+    assert answer.json()["error"]
+
+
+def test_a_photograph_in_colours_only_when_asked(client, colour_photo):
+    stream = io.BytesIO()
+    Image.fromarray(colour_photo[:100, :100]).save(stream, "PNG")
+    assert client.post("/v1/colorize", content=stream.getvalue()).status_code == 422
+    asked = client.post("/v1/colorize?recolor=true", content=stream.getvalue())
+    assert asked.status_code == 200
+
+
+def talk(client, request: bytes, pause: float = 0.0) -> bytes:
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+        connection.settimeout(20)
+        connection.sendall(request)
+        time.sleep(pause)
+        return connection.recv(4096)
+
+
+def test_lies_in_the_header_and_uploads_that_break_off(client):
+    start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\n"
+    assert b" 413 " in talk(client, start + b"Content-Length: 99999999999\r\n\r\nabc")
+    assert b" 400 " in talk(client, start + b"Content-Length: many\r\n\r\n")
+    chunked = start + b"Transfer-Encoding: chunked\r\n\r\n"
+    endless = chunked + b"".join(b"10000\r\n" + b"x" * 0x10000 + b"\r\n" for _ in range(40))
+    assert b" 413 " in talk(client, endless)
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+        connection.sendall(start + b"Content-Length: 1000\r\n\r\nabc")  # and away
+    form = start + b"Content-Type: multipart/form-data\r\nContent-Length: 3\r\n\r\nabc"
+    assert b" 400 " in talk(client, form)
+    assert client.get("/readyz").status_code == 200
+
+
+def test_slow_clients_are_sent_away(tmp_path):
+    with served(tmp_path, seconds=1.0) as client:
+        start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc"
+        assert b" 408 " in talk(client, start, pause=1.5)
+
+
+def test_a_full_queue_says_so_and_empties_again(tmp_path):
+    with served(tmp_path, workers=1, waiting=1) as client:
+        answers = []
+
+        def ask():
+            answers.append(httpx.post(f"{client.base_url}/v1/colorize", content=CAT.read_bytes()))
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        statuses = {answer.status_code for answer in answers}
+        assert statuses == {200, 503}
+        assert all("retry-after" in a.headers for a in answers if a.status_code == 503)
+        assert client.post("/v1/colorize", content=CAT.read_bytes()).status_code == 200
+
+
+def test_a_job_from_upload_to_archive(client):
+    tricks = ["../../etc/passwd", "cat.jpg", "cat.jpg", "/abs/olute.jpg", "b\u00e4r.jpg"]
+    files = [("photo", (name, CAT.read_bytes())) for name in tricks] + [("photo", ("t", b"text"))]
+    made = client.post("/v1/jobs", files=files)
+    assert made.status_code == 202
+    job = made.json()["id"]
+    assert made.headers["location"] == f"/v1/jobs/{job}"
+    events = client.get(f"/v1/jobs/{job}/events").text
+    last = json.loads(events.strip().splitlines()[-1].removeprefix("data: "))
+    assert last == finished(client, job)
+    assert last["counts"] == {"done": 5, "failed": 1}
+    assert "not a picture" in last["files"][5]["error"]
+    single = client.post("/v1/colorize", content=CAT.read_bytes()).content
+    assert client.get(last["files"][1]["result"]).content == single
+    archive = zipfile.ZipFile(io.BytesIO(client.get(f"/v1/jobs/{job}/archive").content))
+    assert archive.namelist() == [
+        "001-passwd-color.jpg",
+        "002-cat-color.jpg",
+        "003-cat-color.jpg",
+        "004-olute-color.jpg",
+        "005-b\u00e4r-color.jpg",
+    ]
+    assert client.delete(f"/v1/jobs/{job}").status_code == 204
+    assert client.get(f"/v1/jobs/{job}").status_code == 404
+
+
+def test_jobs_expire(tmp_path):
+    with served(tmp_path, keep_seconds=0.0) as client:
+        job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
+        deadline = time.monotonic() + 30
+        while client.get(f"/v1/jobs/{job}").status_code == 200:
+            assert time.monotonic() < deadline
+            client.post("/v1/jobs", files={"photo": b"x"})  # any work looks for what has expired
+            time.sleep(0.2)
+        assert not (tmp_path / job).exists()
+
+
+def test_jobs_survive_a_kill(tmp_path):
+    with command(tmp_path) as (process, address):
+        files = [("photo", (f"{n}.jpg", CAT.read_bytes())) for n in range(30)]
+        job = httpx.post(f"{address}/v1/jobs", files=files).json()["id"]
+        while not httpx.get(f"{address}/v1/jobs/{job}").json()["counts"].get("done"):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with command(tmp_path) as (process, address), httpx.Client(base_url=address) as client:
+        state = finished(client, job)
+        assert state["counts"] == {"done": 30}
+        pictures = {client.get(file["result"]).content for file in state["files"]}
+        assert len(pictures) == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_a_token_is_asked_for(tmp_path):
+    with served(tmp_path, token="secret") as client:
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/metrics", headers={"Authorization": "Bearer no"}).status_code == 401
+        right = {"Authorization": "Bearer secret"}
+        assert client.get("/v1/models", headers=right).json()[0]["name"] == "default"
+        assert client.get("/healthz").status_code == 200
+    fails_in_one_line(retint("serve", "--host", "0.0.0.0"), "--token")
+
+
+def test_requests_are_counted_and_named(client):
+    answer = client.get("/healthz", headers={"X-Request-ID": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    answer = client.get("/healthz", headers={"X-Request-ID": "a\tb"})
+    assert len(answer.headers["x-request-id"]) == 32
+    metrics = client.get("/metrics").text
+    assert 'retint_requests_total{method="GET",status="200"}' in metrics
+    assert "retint_waiting 0.0" in metrics
+
+
+def test_openapi_names_all_there_is(client):
+    description = client.get("/openapi.json").json()
+    assert {"/v1/colorize", "/v1/jobs", "/v1/models", "/metrics"} <= set(description["paths"])
+    assert "hint" in {p["name"] for p in description["paths"]["/v1/colorize"]["post"]["parameters"]}
+
+
+def test_a_port_that_is_taken(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = retint("serve", "--port", port, "--data", tmp_path)
+        fails_in_one_line(done, str(port), "another --port")
+
+
+def test_sixteen_bits_and_alpha_come_back(client):
+    deep = np.random.default_rng(0).integers(0, 65536, (60, 80)).astype(np.uint16)
+    stream = io.BytesIO()
+    Image.fromarray(deep).save(stream, "PNG")
+    answer = client.post("/v1/colorize", content=stream.getvalue())
+    assert answer.content[24] == 16  # the depth, in the first chunk of a PNG
+    assert os.path.basename(answer.headers["content-type"]) == "png"  # noqa: PTH119
