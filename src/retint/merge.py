@@ -7,8 +7,9 @@ Only the coefficients are enlarged; the photograph's own lightness then puts the
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -23,11 +24,11 @@ from retint import lab
 Float = NDArray[Any]  # float32
 Pixels = NDArray[Any]  # uint8 or uint16
 
-STRIP_ROWS = 128
+STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
 _RADIUS = 2  # of the windows, pixels of the network's input
 _EDGE = 1.0  # lightness differences below this hardly count as edges
-_BISECTIONS = 10  # of the chroma; 2^-10 of 128 is far below what 16 bits show
-_DARKEST = 1e-6  # linear light this little beyond [0, 1] is rounding
+_LIGHTNESSES, _TURNS = 512, 1024  # cells of the table of chroma limits
+_BISECTIONS = 14  # of the limits, which are below 140 ab units
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def fit_coloring(lightness: Float, ab: Float) -> Coloring:
 
 
 def merge(
-    pixels: Pixels, coloring: Coloring, strength: float = 1.0, strip_rows: int = STRIP_ROWS
+    pixels: Pixels, coloring: Coloring, strength: float = 1.0, strip_rows: int | None = None
 ) -> Pixels:
     """Colour a photograph, keeping its lightness.
 
@@ -71,25 +72,26 @@ def merge(
             lightness is used.
         coloring: what `fit_coloring` gave.
         strength: gain on ab; 0 gives grey.
-        strip_rows: rows worked on at a time; changes memory, never the result.
+        strip_rows: rows worked on at a time; changes speed and memory, never the result. None
+            for as many as make `STRIP_PIXELS`.
 
     Returns:
         (H, W, 3) of the dtype of `pixels`.
     """
     height, width = pixels.shape[:2]
+    step = min(height, strip_rows or max(1, STRIP_PIXELS // width))
     result = np.empty((height, width, 3), pixels.dtype)
-    coefficients = np.concatenate((coloring.slope, coloring.offset), axis=2) * np.float32(strength)
-    encode: Callable[[Float], Pixels] = _to_bytes if pixels.dtype == np.uint8 else _to_words
+    maps = cv2.split(np.concatenate((coloring.slope, coloring.offset), 2) * np.float32(strength))
+    threads = os.cpu_count() or 1
 
-    def color_strip(top: int) -> None:
-        rows = slice(top, min(top + strip_rows, height))
-        lightness = lightness_of(pixels[rows])
-        enlarged = _enlarge(coefficients, rows, height, width)
-        ab = enlarged[:, :, :2] * lightness[:, :, None] + enlarged[:, :, 2:]
-        result[rows] = encode(_to_linear_in_gamut(lightness, ab))
+    def color_strips(first: int) -> None:
+        work = _Workspace(step, width)
+        for top in range(first * step, height, threads * step):
+            rows = slice(top, min(top + step, height))
+            _color_strip(pixels[rows], maps, _Places(rows, height), work, result[rows])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(color_strip, range(0, height, strip_rows)):
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(color_strips, range(threads)):
             pass
     return result
 
@@ -97,14 +99,82 @@ def merge(
 def lightness_of(pixels: Pixels) -> Float:
     """CIE L, (H, W) float32 in [0, 100], of sRGB pixels, grey (H, W) or colour (H, W, 3)."""
     if pixels.ndim == 2:
-        lightness: Float = _lightness_table(pixels.dtype)[pixels]
-        return lightness
-    red, green, blue = lab.LUMINANCE
-    linear = _linear_table(pixels.dtype)
-    luminance = linear[pixels[:, :, 0]] * np.float32(red)
-    luminance += linear[pixels[:, :, 1]] * np.float32(green)
-    luminance += linear[pixels[:, :, 2]] * np.float32(blue)
-    return lab.luminance_to_lightness(luminance)
+        return _look_up(_lightness_table(pixels.dtype), pixels)
+    luminance = np.zeros(pixels.shape[:2], np.float32)
+    for channel, share in zip(cv2.split(pixels), lab.LUMINANCE, strict=True):
+        luminance += _look_up(_linear_table(pixels.dtype), channel) * np.float32(share)
+    np.sqrt(luminance, out=luminance)
+    luminance *= 65535
+    return _look_up(_root_lightness_table(), luminance.astype(np.uint16))
+
+
+class _Workspace:
+    """Arrays that a thread uses for strip after strip: fresh memory costs more than arithmetic."""
+
+    def __init__(self, rows: int, width: int) -> None:
+        self._planes = np.empty((5, rows, width), np.float32)
+        self._pixels = np.empty((rows, width, 3), np.float32)
+        self._index = np.empty(3 * rows * width, np.intp)
+
+    def planes(self, rows: int) -> list[Float]:
+        """Five of (rows, width) float32."""
+        return [plane[:rows] for plane in self._planes]
+
+    def pixels(self, rows: int) -> Float:
+        """(rows, width, 3) float32."""
+        return self._pixels[:rows]
+
+    def index(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
+        """Whole numbers of a shape, as fast to look up with as can be."""
+        return self._index[: math.prod(shape)].reshape(shape)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where `rows` of a photograph so high lie on smaller maps."""
+
+    rows: slice
+    height: int
+
+    def enlarge(self, small: Float, out: Float, spare: Float) -> None:
+        """Rows of `small` (h, w), bilinearly enlarged to the photograph's size, into `out`."""
+        last = len(small) - 1
+        place = np.arange(self.rows.start, self.rows.stop, dtype=np.float64) + 0.5
+        place = np.clip(place * (len(small) / self.height) - 0.5, 0, last)
+        above = place.astype(np.intp)
+        share = (place - above).astype(np.float32)[:, None]
+        # OpenCV enlarges rows by twos, and an odd one with other roundings: from an even row on
+        # an even number, so that a row comes out the same in whatever strip it lies.
+        start, stop = above[0] // 2 * 2, above[-1] // 2 * 2 + 4
+        needed = small[np.minimum(np.arange(start, stop), last)]
+        wide = cv2.resize(needed, (out.shape[1], len(needed)), interpolation=cv2.INTER_LINEAR)
+        wide.take(above - start, axis=0, out=out, mode="clip")
+        wide.take(above - start + 1, axis=0, out=spare, mode="clip")
+        spare -= out
+        spare *= share
+        out += spare
+
+
+def _color_strip(
+    pixels: Pixels, maps: Sequence[Float], places: _Places, work: _Workspace, result: Pixels
+) -> None:
+    """Colour rows of a photograph; `maps` are the slopes of a and b, then their offsets."""
+    lightness, a, b, *spares = work.planes(len(pixels))
+    lightness[:] = lightness_of(pixels)
+    for channel, slope, offset in ((a, maps[0], maps[2]), (b, maps[1], maps[3])):
+        places.enlarge(slope, channel, spares[0])
+        channel *= lightness
+        places.enlarge(offset, spares[1], spares[0])
+        channel += spares[1]
+    _fit_gamut(lightness, a, b, spares, work.index(a.shape))
+    # OpenCV's Lab is accurate to 0.003 L, and far faster than many steps over memory.
+    image = cv2.merge((lightness, a, b), work.pixels(len(pixels)))
+    linear = cv2.cvtColor(image, cv2.COLOR_Lab2LRGB, image)
+    np.sqrt(linear, out=linear)
+    linear *= 65535
+    index = work.index(linear.shape)
+    np.copyto(index, linear, casting="unsafe")
+    _look_up(_srgb_table(pixels.dtype), index, result)
 
 
 def _box(image: Float) -> Float:
@@ -113,57 +183,98 @@ def _box(image: Float) -> Float:
     return mean
 
 
-def _enlarge(maps: Float, rows: slice, height: int, width: int) -> Float:
-    """Rows of `maps` (h, w, C) bilinearly enlarged to (height, width, C)."""
-    # Vertically by hand, so that a row comes out the same in whatever strip it lies.
-    place = (np.arange(rows.start, rows.stop) + 0.5) * (maps.shape[0] / height) - 0.5
-    above = np.clip(np.floor(place), 0, maps.shape[0] - 1).astype(np.intp)
-    below = np.minimum(above + 1, maps.shape[0] - 1)
-    share = np.clip(place - above, 0, 1).astype(np.float32)[:, None, None]
-    mixed = maps[above] * (1 - share) + maps[below] * share
-    enlarged: Float = cv2.resize(mixed, (width, len(mixed)), interpolation=cv2.INTER_LINEAR)
-    return enlarged
-
-
-def _to_linear_in_gamut(lightness: Float, ab: Float) -> Float:
-    """Linear RGB (H, W, 3) of Lab, with chroma scaled down to the edge of the gamut."""
-    linear = lab.lab_to_linear(lightness, ab[:, :, 0], ab[:, :, 1])
-    outside = ((linear < -_DARKEST) | (linear > 1 + _DARKEST)).any(axis=2)
-    if outside.any():
-        light, (a, b) = lightness[outside], ab[outside].T
-        low, high = np.zeros_like(light), np.ones_like(light)
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            trial = lab.lab_to_linear(light, a * middle, b * middle)
-            inside = ((trial >= -_DARKEST) & (trial <= 1 + _DARKEST)).all(axis=1)
-            low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-        linear[outside] = lab.lab_to_linear(light, a * low, b * low)
-    clipped: Float = np.clip(linear, 0, 1, out=linear)
-    return clipped
-
-
-def _to_bytes(linear: Float) -> NDArray[np.uint8]:
-    return _byte_table()[(linear * 65535 + 0.5).astype(np.uint16)]
-
-
-def _to_words(linear: Float) -> NDArray[np.uint16]:
-    return (lab.linear_to_srgb(linear) * 65535 + 0.5).astype(np.uint16)
+def _fit_gamut(
+    lightness: Float, a: Float, b: Float, spares: Sequence[Float], index: NDArray[np.intp]
+) -> None:
+    """Scale chroma, (H, W) each and in place, down to what sRGB can show at this L and hue."""
+    total, other = spares
+    np.abs(a, out=total)
+    total += np.abs(b, out=other)
+    total += np.float32(1e-9)  # for greys
+    # Hue without the arctangent: the way, from the left, along the rim of |a| + |b| = 1.
+    turn = np.divide(a, total, out=other)
+    np.subtract(1, turn, out=turn)
+    np.copysign(turn, b, out=turn)
+    turn += 2
+    turn *= np.float32(_TURNS / 4.0001)
+    np.copyto(index, turn, casting="unsafe")
+    row = np.multiply(lightness, np.float32(_LIGHTNESSES / 100.001), out=other)
+    np.floor(row, out=row)
+    row *= _TURNS
+    np.add(index, row, out=index, casting="unsafe")
+    share = _look_up(_chroma_limits(), index, other)
+    share /= total
+    np.minimum(share, 1, out=share)
+    a *= share
+    b *= share
 
 
 @cache
-def _byte_table() -> NDArray[np.uint8]:
-    """SRGB byte of linear light in steps of 1/65535."""
-    return (lab.linear_to_srgb(np.arange(65536) / 65535) * 255 + 0.5).astype(np.uint8)
+def _chroma_limits() -> Float:
+    """The largest |a| + |b| in sRGB, for cells of L (rows) and hue (columns), raveled.
+
+    Of a cell it is the least limit, found at its corners; between the corners, 1% is left for
+    the curve of the limits.
+    """
+    coarse = 4  # the limits are smooth: every fourth is found, the rest interpolated
+    light = np.linspace(0, 100, _LIGHTNESSES // coarse + 1)[:, None]
+    turn = np.linspace(-2, 2, _TURNS // coarse + 1)
+    a, b = 1 - np.abs(turn), np.copysign(1 - np.abs(1 - np.abs(turn)), turn)
+    low = np.zeros((light.size, turn.size))
+    high = np.full_like(low, 256)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        linear = lab.lab_to_linear(np.broadcast_to(light, low.shape), a * middle, b * middle)
+        inside = ((linear >= -1e-6) & (linear <= 1 + 1e-6)).all(axis=2)
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+    rows, columns = (np.linspace(0, n - 1, coarse * (n - 1) + 1) for n in low.shape)
+    fine = cv2.remap(
+        low.astype(np.float32),
+        *(m.astype(np.float32) for m in np.meshgrid(columns, rows)),
+        cv2.INTER_LINEAR,
+    )
+    corners = (fine[:-1, :-1], fine[1:, :-1], fine[:-1, 1:], fine[1:, 1:])
+    return 0.99 * np.minimum.reduce(corners).ravel()
+
+
+def _look_up(
+    table: NDArray[Any], index: NDArray[Any], out: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """`table[index]`, three times as fast; the table has an entry for every index."""
+    return table.take(index, mode="clip", out=out)
+
+
+@cache
+def _light_of_index() -> NDArray[np.float64]:
+    """Linear light by its square root in 65535 steps, amid all that is cut to the same step.
+
+    The steps spread as eyes, and sRGB, do: none is more than two of sRGB in 16 bits.
+    """
+    return np.minimum((np.arange(65536) + 0.5) / 65535, 1) ** 2
+
+
+@cache
+def _srgb_table(dtype: np.dtype[Any]) -> Pixels:
+    """SRGB, of 8 or 16 bits, by the root of linear light."""
+    return (lab.linear_to_srgb(_light_of_index()) * np.iinfo(dtype).max + 0.5).astype(dtype)
+
+
+@cache
+def _root_lightness_table() -> Float:
+    """L by the root of linear light."""
+    return lab.luminance_to_lightness(_light_of_index()).astype(np.float32)
 
 
 @cache
 def _linear_table(dtype: np.dtype[Any]) -> Float:
+    """Linear light by sRGB."""
     most = np.iinfo(dtype).max
     return lab.srgb_to_linear(np.arange(most + 1) / most).astype(np.float32)
 
 
 @cache
 def _lightness_table(dtype: np.dtype[Any]) -> Float:
+    """L by sRGB grey."""
     most = np.iinfo(dtype).max
     return lab.luminance_to_lightness(lab.srgb_to_linear(np.arange(most + 1) / most)).astype(
         np.float32
