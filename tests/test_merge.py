@@ -16,6 +16,17 @@ def flat(a: float, b: float) -> Coloring:
     return Coloring(np.zeros((8, 8, 2), np.float32), np.full((8, 8, 2), (a, b), np.float32))
 
 
+def exact_lightness(pixels: np.ndarray) -> np.ndarray:
+    return lab.rgb_to_lightness(pixels / np.iinfo(pixels.dtype).max)
+
+
+def test_lightness_is_exact():
+    words = np.arange(65536, dtype=np.uint16)[None]
+    assert np.abs(lightness_of(words) - exact_lightness(np.dstack([words] * 3))).max() < 1e-4
+    colours = np.random.default_rng(0).integers(0, 65536, (99, 99, 3)).astype(np.uint16)
+    assert np.abs(lightness_of(colours) - exact_lightness(colours)).max() < 0.002
+
+
 @given(a=st.floats(-110, 110), b=st.floats(-110, 110))
 @settings(max_examples=40, deadline=None)
 def test_lightness_stays_however_wild_the_colours(a, b):
@@ -28,13 +39,31 @@ def test_sixteen_bits_keep_lightness_closer(colour_photo):
     deep = grey_of(colour_photo).astype(np.uint16) * 257
     result = merge(deep, flat(30, -60))
     assert result.dtype == np.uint16
-    assert np.abs(lightness_of(result) - lightness_of(deep)).max() < 0.02
+    assert np.abs(exact_lightness(result) - exact_lightness(np.dstack([deep] * 3))).max() < 0.01
+
+
+def test_every_hue_keeps_its_lightness_in_sixteen_bits():
+    ramp = np.arange(0, 65536, 5, dtype=np.uint16)[None]
+    truth = exact_lightness(np.dstack([ramp] * 3))
+    for hue in range(0, 360, 4):  # 92 to 112, yellow: the sharpest ridge of the gamut
+        a, b = 90 * np.cos(np.radians(hue)), 90 * np.sin(np.radians(hue))
+        assert np.abs(exact_lightness(merge(ramp, flat(a, b))) - truth).max() < 0.01
 
 
 def test_every_grey_comes_back_without_colours():
     ramp = np.arange(256, dtype=np.uint8)[None]
     result = merge(ramp, flat(0, 0))
     assert (result == ramp[:, :, None]).all()
+
+
+def test_chroma_shrinks_no_more_than_the_gamut_asks():
+    lightness = np.array([[30, 50, 70, 90]])
+    grey = np.rint(lab.lab_to_rgb(np.dstack([lightness, 0 * lightness, 0 * lightness])) * 255)
+    for hue in np.radians(range(0, 360, 30)):
+        a, b = 128 * np.cos(hue), 128 * np.sin(hue)
+        seen = lab.rgb_to_lab(merge(grey[:, :, 0].astype(np.uint8), flat(a, b)) / 255)
+        more = lab.lab_to_rgb(seen * (1, 1.15, 1.15))
+        assert ((more < 0) | (more > 1)).any(axis=2).all()
 
 
 def test_hue_stays_where_chroma_must_shrink():

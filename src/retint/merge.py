@@ -27,8 +27,9 @@ Pixels = NDArray[Any]  # uint8 or uint16
 STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
 _RADIUS = 2  # of the windows, pixels of the network's input
 _EDGE = 1.0  # lightness differences below this hardly count as edges
-_LIGHTNESSES, _TURNS = 512, 1024  # cells of the table of chroma limits
-_BISECTIONS = 14  # of the limits, which are below 140 ab units
+_LIGHTNESSES, _TURNS = 256, 1024  # cells of the table of chroma limits
+_BISECTIONS = 12  # of the limits, which are below 256
+_SPARE = np.float32(0.002)  # of a limit
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,15 @@ def merge(
     step = min(height, strip_rows or max(1, STRIP_PIXELS // width))
     result = np.empty((height, width, 3), pixels.dtype)
     maps = cv2.split(np.concatenate((coloring.slope, coloring.offset), 2) * np.float32(strength))
-    threads = os.cpu_count() or 1
+    limits = _chroma_limits()
+    threads = min(os.cpu_count() or 1, -(-height // step))
 
     def color_strips(first: int) -> None:
         work = _Workspace(step, width)
         for top in range(first * step, height, threads * step):
             rows = slice(top, min(top + step, height))
-            _color_strip(pixels[rows], maps, _Places(rows, height), work, result[rows])
+            places = _Places(rows, height)
+            _color_strip(pixels[rows], maps, places, limits, work, result[rows])
 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(color_strips, range(threads)):
@@ -96,28 +99,31 @@ def merge(
     return result
 
 
-def lightness_of(pixels: Pixels) -> Float:
-    """CIE L, (H, W) float32 in [0, 100], of sRGB pixels, grey (H, W) or colour (H, W, 3)."""
+def lightness_of(pixels: Pixels, out: Float | None = None) -> Float:
+    """CIE L, (H, W) float32 in [0, 100], of sRGB pixels, grey (H, W) or colour (H, W, 3).
+
+    Written into `out`, if that is given.
+    """
     if pixels.ndim == 2:
-        return _look_up(_lightness_table(pixels.dtype), pixels)
+        return _look_up(_lightness_table(pixels.dtype), pixels, out)
     luminance = np.zeros(pixels.shape[:2], np.float32)
     for channel, share in zip(cv2.split(pixels), lab.LUMINANCE, strict=True):
         luminance += _look_up(_linear_table(pixels.dtype), channel) * np.float32(share)
     np.sqrt(luminance, out=luminance)
     luminance *= 65535
-    return _look_up(_root_lightness_table(), luminance.astype(np.uint16))
+    return _look_up(_root_lightness_table(), luminance.astype(np.uint16), out)
 
 
 class _Workspace:
     """Arrays that a thread uses for strip after strip: fresh memory costs more than arithmetic."""
 
     def __init__(self, rows: int, width: int) -> None:
-        self._planes = np.empty((5, rows, width), np.float32)
+        self._planes = np.empty((6, rows, width), np.float32)
         self._pixels = np.empty((rows, width, 3), np.float32)
         self._index = np.empty(3 * rows * width, np.intp)
 
     def planes(self, rows: int) -> list[Float]:
-        """Five of (rows, width) float32."""
+        """Six of (rows, width) float32."""
         return [plane[:rows] for plane in self._planes]
 
     def pixels(self, rows: int) -> Float:
@@ -156,17 +162,22 @@ class _Places:
 
 
 def _color_strip(
-    pixels: Pixels, maps: Sequence[Float], places: _Places, work: _Workspace, result: Pixels
+    pixels: Pixels,
+    maps: Sequence[Float],
+    places: _Places,
+    limits: Float,
+    work: _Workspace,
+    result: Pixels,
 ) -> None:
     """Colour rows of a photograph; `maps` are the slopes of a and b, then their offsets."""
     lightness, a, b, *spares = work.planes(len(pixels))
-    lightness[:] = lightness_of(pixels)
+    lightness_of(pixels, lightness)
     for channel, slope, offset in ((a, maps[0], maps[2]), (b, maps[1], maps[3])):
         places.enlarge(slope, channel, spares[0])
         channel *= lightness
         places.enlarge(offset, spares[1], spares[0])
         channel += spares[1]
-    _fit_gamut(lightness, a, b, spares, work.index(a.shape))
+    _fit_gamut(lightness, a, b, limits, spares, work.index(a.shape))
     # OpenCV's Lab is accurate to 0.003 L, and far faster than many steps over memory.
     image = cv2.merge((lightness, a, b), work.pixels(len(pixels)))
     linear = cv2.cvtColor(image, cv2.COLOR_Lab2LRGB, image)
@@ -184,10 +195,15 @@ def _box(image: Float) -> Float:
 
 
 def _fit_gamut(
-    lightness: Float, a: Float, b: Float, spares: Sequence[Float], index: NDArray[np.intp]
+    lightness: Float,
+    a: Float,
+    b: Float,
+    limits: Float,
+    spares: Sequence[Float],
+    index: NDArray[np.intp],
 ) -> None:
     """Scale chroma, (H, W) each and in place, down to what sRGB can show at this L and hue."""
-    total, other = spares
+    total, other, spare = spares
     np.abs(a, out=total)
     total += np.abs(b, out=other)
     total += np.float32(1e-9)  # for greys
@@ -197,12 +213,13 @@ def _fit_gamut(
     np.copysign(turn, b, out=turn)
     turn += 2
     turn *= np.float32(_TURNS / 4.0001)
-    np.copyto(index, turn, casting="unsafe")
-    row = np.multiply(lightness, np.float32(_LIGHTNESSES / 100.001), out=other)
+    cell = np.floor(turn, out=turn)
+    row = np.multiply(lightness, np.float32(_LIGHTNESSES / 100.001), out=spare)
     np.floor(row, out=row)
     row *= _TURNS
-    np.add(index, row, out=index, casting="unsafe")
-    share = _look_up(_chroma_limits(), index, other)
+    cell += row  # below 2^24: whole in float32
+    np.copyto(index, cell, casting="unsafe")
+    share = _look_up(limits, index, other)
     share /= total
     np.minimum(share, 1, out=share)
     a *= share
@@ -213,34 +230,31 @@ def _fit_gamut(
 def _chroma_limits() -> Float:
     """The largest |a| + |b| in sRGB, for cells of L (rows) and hue (columns), raveled.
 
-    Of a cell it is the least limit, found at its corners; between the corners, 1% is left for
-    the curve of the limits.
+    Of a cell it is the least limit, found at its corners, less `_SPARE` for the bend between them.
     """
-    coarse = 4  # the limits are smooth: every fourth is found, the rest interpolated
-    light = np.linspace(0, 100, _LIGHTNESSES // coarse + 1)[:, None]
-    turn = np.linspace(-2, 2, _TURNS // coarse + 1)
+    light = np.linspace(0, 100, _LIGHTNESSES + 1, dtype=np.float32)[:, None]
+    turn = np.linspace(-2, 2, _TURNS + 1, dtype=np.float32)
+    shape = light.size, turn.size
     a, b = 1 - np.abs(turn), np.copysign(1 - np.abs(1 - np.abs(turn)), turn)
-    low = np.zeros((light.size, turn.size))
-    high = np.full_like(low, 256)
+    low, step = np.zeros(shape, np.float32), np.float32(128)
     for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        linear = lab.lab_to_linear(np.broadcast_to(light, low.shape), a * middle, b * middle)
-        inside = ((linear >= -1e-6) & (linear <= 1 + 1e-6)).all(axis=2)
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    rows, columns = (np.linspace(0, n - 1, coarse * (n - 1) + 1) for n in low.shape)
-    fine = cv2.remap(
-        low.astype(np.float32),
-        *(m.astype(np.float32) for m in np.meshgrid(columns, rows)),
-        cv2.INTER_LINEAR,
-    )
-    corners = (fine[:-1, :-1], fine[1:, :-1], fine[:-1, 1:], fine[1:, 1:])
-    return 0.99 * np.minimum.reduce(corners).ravel()
+        tried = low + step
+        color = cv2.merge((np.broadcast_to(light, shape).copy(), a * tried, b * tried))
+        linear = cv2.cvtColor(color, cv2.COLOR_Lab2LRGB)
+        low += step * (cv2.inRange(linear, (1e-6,) * 3, (1 - 1e-6,) * 3) > 0)
+        step /= 2
+    corners = (low[:-1, :-1], low[1:, :-1], low[:-1, 1:], low[1:, 1:])
+    limits: Float = (1 - _SPARE) * np.minimum.reduce(corners).ravel()
+    return limits
 
 
 def _look_up(
     table: NDArray[Any], index: NDArray[Any], out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """`table[index]`, three times as fast; the table has an entry for every index."""
+    """`table[index]`, far faster; the table has an entry for every index."""
+    if index.dtype == np.uint8:
+        found: NDArray[Any] = cv2.LUT(index, table, out)
+        return found
     return table.take(index, mode="clip", out=out)
 
 
