@@ -1,8 +1,11 @@
 """Small ab onto a large photograph: edge-aware, in gamut, strip by strip.
 
-The ab of the network are fitted, in every small window, as a linear function of lightness (the
-guided filter of He et al. 2013, in the subsampled form of He and Sun 2015, "Fast Guided Filter").
-Only the coefficients are enlarged; the photograph's own lightness then puts the edges in place.
+The ab of the network are coarse. At the size of its input they are sharpened along the edges of
+lightness: a guided filter (He et al. 2013, "Guided Image Filtering") and back-projection (Irani and
+Peleg 1991, "Improving Resolution by Image Registration") take turns, so that ab follow lightness
+and still average to the network's answer. Above that size ab are a local linear function of
+lightness, of which only the coefficients are enlarged (He and Sun 2015, "Fast Guided Filter").
+`benchmarks/edges.py` measures this against other ways.
 """
 
 from __future__ import annotations
@@ -25,8 +28,10 @@ Float = NDArray[Any]  # float32
 Pixels = NDArray[Any]  # uint8 or uint16
 
 STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
-_RADIUS = 2  # of the windows, pixels of the network's input
-_EDGE = 1.0  # lightness differences below this hardly count as edges
+_RADIUS = 1  # of the windows, pixels of the network's input
+_EDGE = 2.0  # lightness differences below this hardly count as edges
+_DETAIL_EDGE = 20.0  # the same, for detail that the network has not seen: its colours are a guess
+_ROUNDS = 8  # of sharpening
 _LIGHTNESSES, _TURNS = 256, 1024  # cells of the table of chroma limits
 _BISECTIONS = 12  # of the limits, which are below 256
 _SPARE = np.float32(0.002)  # of a limit
@@ -44,20 +49,51 @@ class Coloring:
 
 
 def fit_coloring(lightness: Float, ab: Float) -> Coloring:
-    """Fit ab as a local linear function of lightness.
+    """Sharpen ab along the edges of lightness, and tie what is finer still to lightness.
 
     Args:
         lightness: (h, w), L in [0, 100] as the network saw it.
         ab: (h / k, w / k, 2), the network's answer in ab units.
     """
+    guide = lightness[:, :, None]
+    ab = _sharpen(lightness, ab)
+    slope, _ = _fit_lines(lightness, ab, _DETAIL_EDGE)
+    # Where L is as it was for the network, the line must give the sharpened ab.
+    offset = ab - slope * guide
+    # Bilinear enlarging, averaged over a pixel, is this blur: what it takes away is added.
+    weights = np.array([1, 6, 1], np.float32) / 8
+    blurred = cv2.sepFilter2D(offset, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
+    return Coloring(slope, 2 * offset - blurred)
+
+
+def _sharpen(lightness: Float, ab: Float) -> Float:
+    """Enlarge ab (h / k, w / k, 2) to lightness (h, w) so that edges of both coincide.
+
+    In turns, ab become what lightness says of them around, and then are corrected so that their
+    averages are those of the ab that were given.
+    """
+    rows, columns = ab.shape[:2]
     height, width = lightness.shape
-    ab = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
+    sharp: Float = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
+    for _ in range(_ROUNDS):
+        slope, offset = _fit_lines(lightness, sharp, _EDGE)
+        sharp = slope * lightness[:, :, None] + offset
+        lacking = ab - cv2.resize(sharp, (columns, rows), interpolation=cv2.INTER_AREA)
+        sharp += cv2.resize(lacking, (width, height), interpolation=cv2.INTER_LINEAR)
+    return sharp
+
+
+def _fit_lines(lightness: Float, ab: Float, edge: float) -> tuple[Float, Float]:
+    """Slope and offset (h, w, 2) of ab as a linear function of lightness in windows around.
+
+    Where lightness differs by less than `edge`, ab are rather averaged.
+    """
     guide = lightness[:, :, None]
     mean_guide, mean_ab = _box(lightness)[:, :, None], _box(ab)
     covariance = _box(guide * ab) - mean_guide * mean_ab
     variance = _box(lightness * lightness)[:, :, None] - mean_guide * mean_guide
-    slope = covariance / (np.maximum(variance, 0) + _EDGE**2)
-    return Coloring(_box(slope), _box(mean_ab - slope * mean_guide))
+    slope = covariance / (np.maximum(variance, 0) + np.float32(edge**2))
+    return _box(slope), _box(mean_ab - slope * mean_guide)
 
 
 def merge(
