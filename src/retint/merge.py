@@ -55,45 +55,51 @@ def fit_coloring(lightness: Float, ab: Float) -> Coloring:
         lightness: (h, w), L in [0, 100] as the network saw it.
         ab: (h / k, w / k, 2), the network's answer in ab units.
     """
-    guide = lightness[:, :, None]
-    ab = _sharpen(lightness, ab)
-    slope, _ = _fit_lines(lightness, ab, _DETAIL_EDGE)
-    # Where L is as it was for the network, the line must give the sharpened ab.
-    offset = ab - slope * guide
+    # One channel after the other: NumPy is slow where the last axis is short.
+    lines = [_fit_channel(lightness, channel) for channel in cv2.split(ab)]
+    slope, offset = (np.dstack(maps) for maps in zip(*lines, strict=True))
+    return Coloring(slope, offset)
+
+
+def _fit_channel(lightness: Float, channel: Float) -> tuple[Float, Float]:
+    """Slope and offset (h, w) of a or b, (h / k, w / k)."""
+    sharp = _sharpen(lightness, channel)
+    slope, _ = _fit_lines(lightness, sharp, _DETAIL_EDGE)
+    # Where L is as it was for the network, the line must give the sharpened channel.
+    offset = sharp - slope * lightness
     # Bilinear enlarging, averaged over a pixel, is this blur: what it takes away is added.
     weights = np.array([1, 6, 1], np.float32) / 8
     blurred = cv2.sepFilter2D(offset, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
-    return Coloring(slope, 2 * offset - blurred)
+    return slope, 2 * offset - blurred
 
 
-def _sharpen(lightness: Float, ab: Float) -> Float:
-    """Enlarge ab (h / k, w / k, 2) to lightness (h, w) so that edges of both coincide.
+def _sharpen(lightness: Float, channel: Float) -> Float:
+    """Enlarge a or b (h / k, w / k) to lightness (h, w) so that edges of both coincide.
 
-    In turns, ab become what lightness says of them around, and then are corrected so that their
-    averages are those of the ab that were given.
+    In turns, it becomes what lightness says of its surroundings, and then is corrected so that its
+    averages are those of the channel that was given.
     """
-    rows, columns = ab.shape[:2]
+    rows, columns = channel.shape
     height, width = lightness.shape
-    sharp: Float = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
+    sharp: Float = cv2.resize(channel, (width, height), interpolation=cv2.INTER_LINEAR)
     for _ in range(_ROUNDS):
         slope, offset = _fit_lines(lightness, sharp, _EDGE)
-        sharp = slope * lightness[:, :, None] + offset
-        lacking = ab - cv2.resize(sharp, (columns, rows), interpolation=cv2.INTER_AREA)
+        sharp = slope * lightness + offset
+        lacking = channel - cv2.resize(sharp, (columns, rows), interpolation=cv2.INTER_AREA)
         sharp += cv2.resize(lacking, (width, height), interpolation=cv2.INTER_LINEAR)
     return sharp
 
 
-def _fit_lines(lightness: Float, ab: Float, edge: float) -> tuple[Float, Float]:
-    """Slope and offset (h, w, 2) of ab as a linear function of lightness in windows around.
+def _fit_lines(lightness: Float, channel: Float, edge: float) -> tuple[Float, Float]:
+    """Slope and offset (h, w) of a or b (h, w), linear in lightness in small windows around.
 
-    Where lightness differs by less than `edge`, ab are rather averaged.
+    Where lightness differs by less than `edge`, the channel is rather averaged.
     """
-    guide = lightness[:, :, None]
-    mean_guide, mean_ab = _box(lightness)[:, :, None], _box(ab)
-    covariance = _box(guide * ab) - mean_guide * mean_ab
-    variance = _box(lightness * lightness)[:, :, None] - mean_guide * mean_guide
+    mean_lightness, mean_channel = _box(lightness), _box(channel)
+    covariance = _box(lightness * channel) - mean_lightness * mean_channel
+    variance = _box(lightness * lightness) - mean_lightness * mean_lightness
     slope = covariance / (np.maximum(variance, 0) + np.float32(edge**2))
-    return _box(slope), _box(mean_ab - slope * mean_guide)
+    return _box(slope), _box(mean_channel - slope * mean_lightness)
 
 
 def merge(
@@ -190,11 +196,9 @@ class _Places:
         start, stop = above[0] // 2 * 2, above[-1] // 2 * 2 + 4
         needed = small[np.minimum(np.arange(start, stop), last)]
         wide = cv2.resize(needed, (out.shape[1], len(needed)), interpolation=cv2.INTER_LINEAR)
-        wide.take(above - start, axis=0, out=out, mode="clip")
-        wide.take(above - start + 1, axis=0, out=spare, mode="clip")
-        spare -= out
-        spare *= share
-        out += spare
+        np.diff(wide, axis=0).take(above - start, axis=0, out=out, mode="clip")
+        out *= share
+        out += wide.take(above - start, axis=0, out=spare, mode="clip")
 
 
 def _color_strip(
