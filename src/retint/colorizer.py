@@ -36,12 +36,15 @@ class Options(TypedDict, total=False):
         hints: colours wanted at places, for a model that takes hints, as the default does.
         keep_tone: take the lightness of a toned print as it is; by default the tone is taken out
             first (see `retint.tone`).
+        detail: short side of what the network sees, pixels; None, the default, for the size that it
+            learnt from. More finds smaller things, and sees less of what they belong to.
     """
 
     seed: int | None
     strength: float
     hints: Sequence[Hint]
     keep_tone: bool
+    detail: int | None
 
 
 class Colorizer:
@@ -121,6 +124,7 @@ class Colorizer:
         strength: float = 1.0,
         hints: Sequence[Hint] = (),
         keep_tone: bool = False,
+        detail: int | None = None,
     ) -> NDArray[Any]:
         """Colour sRGB pixels, (H, W) or (H, W, 3), uint8 or uint16; see `__call__`."""
         shape_fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
@@ -135,7 +139,7 @@ class Colorizer:
         if not keep_tone and kind_of(pixels) is Kind.TONED:
             pixels = without_tone(pixels)
         height, width = pixels.shape[:2]
-        rows, columns = self.model.input_size(height, width)
+        rows, columns = self.model.input_size(height, width, detail)
         smaller = rows * columns < height * width
         small = cv2.resize(
             pixels,
@@ -154,6 +158,7 @@ class Colorizer:
         strength: float = 1.0,
         hints: Sequence[Hint] = (),
         keep_tone: bool = False,
+        detail: int | None = None,
     ) -> Provenance:
         card = self.model.card
         few = len(hints) <= _MOST_HINTS_NAMED
@@ -165,6 +170,7 @@ class Colorizer:
             seed="none" if seed is None else str(seed),
             strength=f"{strength:g}",
             hints=(" ".join(places) if few else f"{len(hints)} of them") or "none",
+            detail="the model's" if detail is None else str(detail),
             tone="kept" if keep_tone else "taken out where there was one",
             date=self.date or now(),
         )

@@ -183,6 +183,7 @@ class Run:
             "hints": [repr(hint) for hint in request.options.get("hints", ())],
             "strokes": str(request.strokes) if request.strokes else None,
             "keep_tone": request.options.get("keep_tone", False),
+            "detail": request.options.get("detail"),
             "quality": request.quality,
             "provenance": request.provenance,
         }

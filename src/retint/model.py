@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 _PROVIDER = "ExecutionProvider"  # the end of all providers' names
 _ALIASES = {"directml": "dml"}
 _CONTRACT = 1
-_LONGEST = 4  # times the card's size: no side that the network sees is longer
+_MOST_PIXELS = 4_000_000  # that the network sees: it takes 400 bytes for each
+_LONGEST = 16  # times the short side: of longer panoramas, the network sees the short side smaller
 
 Float = NDArray[np.float32]
 
@@ -61,10 +63,23 @@ class Model:
         self._path = path
         self._inputs = {node.name for node in self._session.get_inputs()}
 
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width at which the network should see a photograph of this size."""
-        size = self.card["size"]
-        scale = min(size / min(height, width), _LONGEST * size / max(height, width))
+    def input_size(self, height: int, width: int, detail: int | None = None) -> tuple[int, int]:
+        """Height and width at which the network should see a photograph of this size.
+
+        The aspect ratio is kept. Networks here are convolutional, so that a panorama is seen whole,
+        at the same scale as other photographs, and has no seams.
+
+        Args:
+            height: of the photograph, pixels.
+            width: of the photograph, pixels.
+            detail: pixels of the short side; the card's `size`, which it learnt from, if None.
+        """
+        size = detail or self.card["size"]
+        scale = min(
+            size / min(height, width),
+            _LONGEST * size / max(height, width),
+            math.sqrt(_MOST_PIXELS / (height * width)),
+        )
         step = self.card["out_stride"]
         rows, columns = (max(1, round(side * scale / step)) * step for side in (height, width))
         return rows, columns

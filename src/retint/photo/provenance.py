@@ -38,6 +38,7 @@ class Provenance:
         seed: of the colouring, or "none" of the most likely one.
         strength: gain on the colours.
         hints: the colours that were asked for, or how many.
+        detail: short side of what the network saw, pixels.
         tone: what became of the tone of a print.
         date: when it was coloured, ISO 8601.
     """
@@ -48,6 +49,7 @@ class Provenance:
     seed: str
     strength: str
     hints: str
+    detail: str
     tone: str
     date: str
 

@@ -128,12 +128,13 @@ def wish_of(
         list[str] | None, Query(description="x,y,#rrggbb", examples=[["120,80,#7090c0"]])
     ] = None,
     keep_tone: bool = False,
+    detail: Annotated[int | None, Query(ge=64, le=1024)] = None,
     recolor: bool = False,
     format: Annotated[str | None, Query(examples=["png"])] = None,  # noqa: A002 - as --format
     quality: Annotated[int, Query(ge=1, le=100)] = QUALITY,
 ) -> Wish:
     """The query options, which are those of `retint colorize`."""
-    options = Options(seed=seed, strength=strength, keep_tone=keep_tone)
+    options = Options(seed=seed, strength=strength, keep_tone=keep_tone, detail=detail)
     if hint:
         options["hints"] = [parse_hint(text) for text in hint]
     format_name = format_of_name(format).name if format else None
