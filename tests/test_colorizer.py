@@ -94,7 +94,6 @@ def test_a_panorama_has_the_colours_of_its_parts(photographs):
     panorama = retint.colorize(np.hstack(parts)).astype(int)
     alone = np.hstack([retint.colorize(part) for part in parts])
     assert np.abs(panorama - alone).mean() < 5
-    assert np.abs(retint.colorize(np.hstack(parts)[::3, ::3]) - alone[::3, ::3]).mean() > 5
 
 
 def test_detail_is_what_the_network_sees(grey):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,7 +17,7 @@ from PIL import Image
 from retint import __version__
 from retint.errors import RetintError
 from retint.hints import Hint, hint_map
-from retint.merge import fit_coloring, lightness_of, merge
+from retint.merge import chroma_limits, fit_coloring, lightness_of, merge
 from retint.model import open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
 from retint.photo.provenance import Provenance, now, stamped
@@ -70,6 +71,8 @@ class Colorizer:
         *,
         provenance: bool = True,
     ) -> None:
+        # Made while the model is opened: with one photograph, that is a sixth of the whole time.
+        threading.Thread(target=chroma_limits, daemon=True).start()
         self.model = open_model(model, providers)
         self._provenance = provenance
         self.date: str | None = None

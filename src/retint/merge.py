@@ -126,7 +126,7 @@ def merge(
     step = min(height, strip_rows or max(1, STRIP_PIXELS // width))
     result = np.empty((height, width, 3), pixels.dtype)
     maps = cv2.split(np.concatenate((coloring.slope, coloring.offset), 2) * np.float32(strength))
-    limits = _chroma_limits()
+    limits = chroma_limits()
     threads = min(os.cpu_count() or 1, -(-height // step))
 
     def color_strips(first: int) -> None:
@@ -268,8 +268,8 @@ def _fit_gamut(
 
 
 @cache
-def _chroma_limits() -> Float:
-    """The largest |a| + |b| in sRGB, for cells of L (rows) and hue (columns), raveled.
+def chroma_limits() -> Float:
+    """The largest |a| + |b| in sRGB, for cells of L (rows) and hue (columns), raveled; float32.
 
     Of a cell it is the least limit, found at its corners, less `_SPARE` for the bend between them.
     """
