@@ -61,6 +61,11 @@ def fit_coloring(lightness: Float, ab: Float) -> Coloring:
     return Coloring(slope, offset)
 
 
+def sharpen(lightness: Float, ab: Float) -> Float:
+    """Enlarge ab (h / k, w / k, 2) to lightness (h, w) so that edges of both coincide."""
+    return np.dstack([_sharpen(lightness, channel) for channel in cv2.split(ab)])
+
+
 def _fit_channel(lightness: Float, channel: Float) -> tuple[Float, Float]:
     """Slope and offset (h, w) of a or b, (h / k, w / k)."""
     sharp = _sharpen(lightness, channel)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.merge import fit_coloring, lightness_of, merge
+from retint.merge import fit_coloring, lightness_of, merge, sharpen
 from retint.model import Model, open_model
 from retint.video.film import Film
 from retint.video.segments import Recorder, State, Work
@@ -73,10 +73,8 @@ class Painter:
     def _predict(self, lightness: NDArray[Any]) -> NDArray[Any]:
         """Predicted ab (h, w, 2); the network sees the frame upright, as it learnt."""
         upright = np.ascontiguousarray(np.rot90(lightness, self._turns))
-        ab = np.rot90(self._model.predict(upright, self._coloring.seed), -self._turns)
-        size = (lightness.shape[1], lightness.shape[0])
-        enlarged: NDArray[Any] = cv2.resize(np.ascontiguousarray(ab), size)
-        return enlarged
+        ab = sharpen(upright, self._model.predict(upright, self._coloring.seed))
+        return np.ascontiguousarray(np.rot90(ab, -self._turns))
 
 
 def output_path(source: Path) -> Path:
