@@ -68,6 +68,25 @@ def _log_details(wanted: bool) -> None:
 
 
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done in detail.")]
+_Model = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE", help="A name of `retint models`, an ONNX file, or a run folder."
+    ),
+]
+_Seed = Annotated[
+    int | None,
+    typer.Option(min=0, help="Choose one of the colourings; the same seed, the same colours."),
+]
+_Strength = Annotated[
+    float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
+]
+_Provider = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="ONNX Runtime provider to compute with, such as CUDA; else the CPU."
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -103,16 +122,8 @@ def colorize(
             "By default results lie beside the photographs.",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE", help="A name of `retint models`, an ONNX file, or a run folder."
-        ),
-    ] = "default",
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Choose one of the colourings; the same seed, the same colours."),
-    ] = None,
+    model: _Model = "default",
+    seed: _Seed = None,
     samples: Annotated[
         int,
         typer.Option(
@@ -121,9 +132,7 @@ def colorize(
             "with --seed S they begin there.",
         ),
     ] = 1,
-    strength: Annotated[
-        float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
-    ] = 1.0,
+    strength: _Strength = 1.0,
     hints: Annotated[
         list[str] | None,
         typer.Option(
@@ -192,13 +201,7 @@ def colorize(
         str | None,
         typer.Option(metavar="I/N", help="Only the I-th of N parts, for several machines."),
     ] = None,
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="ONNX Runtime provider to compute with, such as CUDA; else the CPU.",
-        ),
-    ] = None,
+    provider: _Provider = None,
     verbose: _Verbose = False,
 ) -> None:
     """Colourise photographs: photo.jpg becomes photo-color.jpg; the originals stay as they are.
@@ -256,29 +259,13 @@ def video(
             help="The .mp4, .mkv or .mov to write; by default beside the film.",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE", help="A name of `retint models`, an ONNX file, or a run folder."
-        ),
-    ] = "default",
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Choose one of the colourings; the same seed, the same colours."),
-    ] = None,
-    strength: Annotated[
-        float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
-    ] = 1.0,
+    model: _Model = "default",
+    seed: _Seed = None,
+    strength: _Strength = 1.0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="ONNX Runtime provider to compute with, such as CUDAExecutionProvider.",
-        ),
-    ] = None,
+    provider: _Provider = None,
     verbose: _Verbose = False,
 ) -> None:
     """Colourise a film: film.mp4 becomes film-color.mp4, with its sound.
@@ -347,12 +334,8 @@ def serve(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where jobs are kept; else the user's data folder."),
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="As of `retint colorize`.")
-    ] = "default",
-    provider: Annotated[
-        str | None, typer.Option(metavar="NAME", help="As of `retint colorize`.")
-    ] = None,
+    model: _Model = "default",
+    provider: _Provider = None,
     most_megapixels: Annotated[
         int, typer.Option(min=1, help="Largest photograph that is taken.")
     ] = 100,
