@@ -240,6 +240,7 @@ def colorize(
     run = Run(request, tell=typer.echo, warn=lambda line: typer.echo(f"retint: {line}", err=True))
     if watch:
         run.watch()
+        return
     totals = run.dry() if dry_run else run.once()
     if totals.photographs > 1:
         typer.echo(str(totals), err=True)

@@ -72,7 +72,7 @@ class Colorizer:
         provenance: bool = True,
     ) -> None:
         # Made while the model is opened: with one photograph, that is a sixth of the whole time.
-        threading.Thread(target=chroma_limits, daemon=True).start()
+        threading.Thread(target=chroma_limits).start()
         self.model = open_model(model, providers)
         self._provenance = provenance
         self.date: str | None = None

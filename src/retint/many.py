@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,7 @@ class Run:
         self._open()
         self._begin_report()
         todo = self._account(plan)
+        remove_partial_files(target for job in todo for target in job.targets)
         if len(todo) == 1:
             self._color(todo)
         else:
@@ -126,23 +129,25 @@ class Run:
         return self.totals
 
     def watch(self) -> None:
-        """Colour what comes into the folders, until interrupted."""
+        """Colour what comes into the folders until SIGINT or SIGTERM; finish what is in work."""
         seen: dict[Path, _State | None] = {}
         tried: dict[Path, _State | None] = {}
+        stop = _stop_on_signals()
         self._open()
         self._begin_report()
-        while True:
+        while not stop.is_set():
             plan = self._request.plan(may_be_empty=True)
-            plan.jobs = [
-                job for job in plan.jobs if file_state(job.source) != tried.get(job.source)
-            ]
+            states = {job.source: file_state(job.source) for job in plan.jobs}
+            plan.jobs = [job for job in plan.jobs if states[job.source] != tried.get(job.source)]
             todo = self._account(plan)
             # A file that changed since the last look may still be on its way.
-            settled = [job for job in todo if file_state(job.source) == seen.get(job.source)]
-            seen = {job.source: file_state(job.source) for job in todo}
-            tried |= {job.source: file_state(job.source) for job in settled}
-            self._color(settled)
-            time.sleep(_LOOK_EVERY)
+            settled = [job for job in todo if states[job.source] == seen.get(job.source)]
+            seen = states
+            tried |= {job.source: states[job.source] for job in settled}
+            remove_partial_files(target for job in settled for target in job.targets)
+            self._color(takewhile(lambda _: not stop.is_set(), settled))
+            stop.wait(_LOOK_EVERY)
+        self._close()
 
     def _open(self) -> None:
         request = self._request
@@ -212,10 +217,9 @@ class Run:
                 )
         return todo
 
-    def _color(self, jobs: Sequence[Job], advance: Callable[[int], None] | None = None) -> None:
+    def _color(self, jobs: Iterable[Job], advance: Callable[[int], None] | None = None) -> None:
         if self._colorizer is None:
             return
-        remove_partial_files(target for job in jobs for target in job.targets)
         request = self._request
         outcomes = colorize_jobs(
             jobs if request.overwrite else self._written_down(jobs),
@@ -270,3 +274,18 @@ class Run:
         self._warn(line)
         if self._report:
             self._report.add_problem(line)
+
+
+def _stop_on_signals() -> threading.Event:
+    """Set when SIGINT or SIGTERM comes; a second one ends the process as ever."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(*_: object) -> None:
+        stop.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, note)
+    return stop
