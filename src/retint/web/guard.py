@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
@@ -25,6 +26,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/healthz", "/readyz")  # for those who watch over the service, not for clients
 JOBS_PATH = "/v1/jobs"
+_LINGER = 5.0  # seconds that the rest of a refused upload is read and thrown away
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
 
@@ -72,7 +74,7 @@ class Guard:
             counted = _counted(receive, most, deadline)
             await self._app(scope, counted, request.send)
         except _RefusedError as refused:
-            await request.refuse(refused.status, refused.error)
+            await request.refuse(refused.status, refused.error, receive)
         except ValueError:  # of a length that is no number
             await request.refuse(400, "the header Content-Length is no number")
         except Exception:
@@ -124,19 +126,35 @@ class _Request:
             message["headers"] = [*message.get("headers", []), (b"x-request-id", self.id.encode())]
         await self._send(message)
 
-    async def refuse(self, status: int, error: str) -> None:
+    async def refuse(self, status: int, error: str, receive: Receive | None = None) -> None:
+        """Answer with an error; `receive` gives the rest of the upload, if that may be large."""
         if self.status:  # the answer is on its way already: all that can be done is to end it
             return
         body = json.dumps({"error": error}).encode()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),  # the rest of the upload is not waited for
+            (b"connection", b"close"),
         ]
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
+        await self.send({"type": "http.response.body", "body": body, "more_body": True})
+        if receive is not None:
+            await _throw_away(receive)
+        await self.send({"type": "http.response.body", "body": b""})
+
+
+async def _throw_away(receive: Receive) -> None:
+    """Read the rest of an upload, for a while.
+
+    Closing a connection on which bytes are still coming resets it, and a reset takes the answer
+    from a client that has not read it yet (RFC 9112, section 9.6).
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _counted(receive: Receive, most: int, deadline: float) -> Receive:
