@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from retint.errors import RetintError
-from retint.models import EncoderUNet, PatchGAN, UNet, create_generator, initialize
+from retint.models import EncoderUNet, PatchGAN, Readout, UNet, create_generator, initialize
+from retint.models.palette import ab_palette
 from retint.models.pretrained import pretrained_weights
 
 SMALL = {
@@ -90,3 +91,34 @@ def test_weights_that_are_missing_are_never_random_ones(tmp_path, content):
 def test_unknown_names_say_what_there_is():
     with pytest.raises(RetintError, match="encoder-unet, unet"):
         create_generator("transformer")
+
+
+def test_readout_by_default_changes_nothing():
+    ab = torch.rand(2, 2, 3, 4) - 0.5
+    assert torch.equal(Readout()(ab), ab)
+
+
+def test_readout_mixes_in_the_colour_that_the_palette_is_sure_of():
+    palette = torch.from_numpy(ab_palette())
+    logits = torch.zeros(1, len(palette), 1, 1)
+    logits[0, 100] = 50
+    ab = torch.tensor([0.1, 0.2]).view(1, 2, 1, 1)
+    mixed = Readout(gain=2, palette=0.25)(ab, logits)
+    expected = 0.75 * 2 * ab.flatten() + 0.25 * palette[100] / 110
+    torch.testing.assert_close(mixed.flatten(), expected)
+
+
+@pytest.mark.parametrize("chroma", [1.0, 20.0, 60.0, 80.0])
+def test_vividness_helps_pale_colours_most_and_keeps_their_order(chroma):
+    readout = Readout(vividness=2, vivid_chroma=40)
+
+    def read(chroma):
+        direction = torch.tensor([0.6, -0.8]).view(1, 2, 1, 1)
+        vivid = readout(direction * chroma / 110) * 110
+        torch.testing.assert_close(vivid / vivid.norm(), direction)  # the hue stays
+        return float(vivid.norm())
+
+    assert read(chroma) > read(chroma / 2)
+    assert (read(chroma) > chroma) == (chroma < 40)
+    assert read(chroma) / chroma < read(chroma / 2) / (chroma / 2)
+    assert read(40.0) == pytest.approx(40)

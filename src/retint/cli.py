@@ -581,16 +581,12 @@ def export(
     which: Annotated[
         _Which, typer.Option(help="The best weights by validation, or the last.")
     ] = _Which.best,
-    strength: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Gain on the colours that the file carries; else the recipe's."),
-    ] = None,
 ) -> None:
     """Write a trained run as one ONNX file, for `retint colorize --model FILE`."""
     with _needs_extra("export"):
         from retint.export import export_run
 
-    typer.echo(export_run(run, out, which.value, strength))
+    typer.echo(export_run(run, out, which.value))
 
 
 def _print(table: Table) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.models import Generator, create_generator
+from retint.models import Generator, Readout, create_generator
 from retint.models.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
@@ -27,7 +27,7 @@ from retint.training.run import (
     write_text,
 )
 
-CONTRACT = 1
+CONTRACT = 2
 """Version of the names and shapes of inputs and outputs that `retint.model` expects."""
 
 _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
@@ -39,7 +39,6 @@ def export_run(
     run: Path,
     out: Path | None = None,
     which: Literal["best", "last"] = "best",
-    strength: float | None = None,
 ) -> Path:
     """Write the generator of a run as an ONNX file and check that it computes the same.
 
@@ -47,7 +46,6 @@ def export_run(
         run: a run folder.
         out: file to write; `generator.onnx` in the run folder by default.
         which: the best weights by validation score, or the last.
-        strength: gain on ab that the file carries; the recipe's if None.
 
     Raises:
         RetintError: if `run` has no weights yet, or the exported file computes something else.
@@ -55,9 +53,9 @@ def export_run(
     recipe = read_recipe(run)
     weights = read_weights(run, "best" if which == "best" else "generator")
     out = out or run / "generator.onnx"
-    gain = recipe.strength if strength is None else strength
-    card = model_card(recipe, read_facts(run), gain)
-    export_generator(build_generator(recipe, weights), out, card)
+    readout = Readout(**recipe.readout.model_dump())
+    card = model_card(recipe, read_facts(run))
+    export_generator(build_generator(recipe, weights), readout, out, card)
     return out
 
 
@@ -92,7 +90,7 @@ def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
     return generator
 
 
-def model_card(recipe: Recipe, facts: dict[str, Any], strength: float) -> dict[str, Any]:
+def model_card(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
     """What a model file says of itself; see `retint info MODEL`. `facts` are a run's."""
     return {
         "contract": CONTRACT,
@@ -101,7 +99,6 @@ def model_card(recipe: Recipe, facts: dict[str, Any], strength: float) -> dict[s
         "description": recipe.description,
         "licence": "Apache-2.0",
         "size": recipe.data.size,
-        "strength": strength,
         "mean_ab": facts.get("mean_ab"),
     }
 
@@ -146,18 +143,20 @@ def _describe_stage(stage: Stage) -> str:
     return f"{stage.epochs} epochs of {losses}, learning rate {stage.lr_g:g}"
 
 
-def export_generator(generator: Generator, out: Path, card: dict[str, Any]) -> None:
+def export_generator(
+    generator: Generator, readout: Readout, out: Path, card: dict[str, Any]
+) -> None:
     """Write a generator as ONNX, whole or not at all, after comparing it with PyTorch.
 
     Inputs and outputs, all float32, H and W dynamic multiples of the stride: `lightness`
     (N, 1, H, W) as `L/50 - 1`; where it takes them `hints` (N, 3, H, W), a/110, b/110 and mask;
     `noise_0` and on, uniform in [0, 1), one for each dropout; `ab` (N, 2, H/k, W/k) as `ab/110`,
-    and where it has a palette its `palette` logits (N, Q, H/k, W/k).
+    read out, and where it has a palette its `palette` logits (N, Q, H/k, W/k).
 
     Raises:
         RetintError: if ONNX Runtime computes ab that differ by more than 1e-3 (of 110).
     """
-    wrapped = _Exportable(generator).eval()
+    wrapped = _Exportable(generator, readout).eval()
     outputs = ["ab", "palette"] if generator.palette_size else ["ab"]
     beside = out.with_name(out.name + ".partial")
     try:
@@ -188,10 +187,11 @@ class _NoisyDropout(nn.Module):
 
 
 class _Exportable(nn.Module):
-    """A generator with separate inputs for lightness, hints and noise."""
+    """A generator, read out, with separate inputs for lightness, hints and noise."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, readout: Readout) -> None:
         super().__init__()
+        self.readout = readout
         self.generator = generator.eval()
         self.dropouts: list[_NoisyDropout] = []
         for module in list(generator.modules()):
@@ -210,10 +210,10 @@ class _Exportable(nn.Module):
             dropout.noise = uniform
         inputs = torch.cat((lightness, *hints), dim=1)
         if not self.generator.palette_size:
-            result: Tensor = self.generator(inputs)
+            result: Tensor = self.readout(self.generator(inputs))
             return result
         ab, palette = self.generator(inputs, with_palette=True)
-        return ab, palette
+        return self.readout(ab, palette), palette
 
     def example(self, height: int, width: int) -> dict[str, Tensor]:
         """Random inputs by name, in the order of `forward`."""

@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 
 _PROVIDER = "ExecutionProvider"  # the end of all providers' names
 _ALIASES = {"directml": "dml"}
-_CONTRACT = 1
+_CONTRACT = 2
 _MOST_PIXELS = 4_000_000  # that the network sees: it takes 400 bytes for each
+# Of a hint that the network is shown: the whole colours all of the photograph, not its object
+# alone. What is missing then is added at its place.
+_HINT_SHARE = np.float32(0.4)
 _LONGEST = 16  # times the short side: of longer panoramas, the network sees the short side smaller
 
 Float = NDArray[np.float32]
@@ -39,7 +42,7 @@ class Model:
 
     Attributes:
         card: what the file says of itself: `name`, `version`, `description`, `licence`, `size`
-            (short side it was trained for, pixels), `stride`, `strength` and more.
+            (short side it was trained for, pixels), `stride` and more.
     """
 
     def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
@@ -108,24 +111,22 @@ class Model:
         Returns:
             a and b, (h / k, w / k, 2), k being the card's `out_stride`.
         """
-        # The network answers, and is asked, with colours that this is still to be applied to.
-        strength = np.float32(self.card["strength"])
         feed = self._feed(lightness, seed or 0)
         if hints is not None:
             height, width = lightness.shape
-            asked = lab.normalize_ab(hints[:, :, :2] / strength)
+            asked = lab.normalize_ab(_HINT_SHARE * hints[:, :, :2])
             shown = hints[:, :, 2:]
             feed["hints"][0, :, :height, :width] = np.dstack((asked * shown, shown)).transpose(
                 2, 0, 1
             )
         if seed is None or "palette" not in self.card:
             (ab,) = self._run(["ab"], feed, lightness.shape)
-            colours: Float = lab.denormalize_ab(ab) * strength
+            colours: Float = lab.denormalize_ab(ab)
         else:
             ab, palette_logits = self._run(["ab", "palette"], feed, lightness.shape)
             palette = np.array(self.card["palette"], np.float32)
             small = cv2.resize(lightness, ab.shape[1::-1], interpolation=cv2.INTER_AREA)
-            colours = vary(lab.denormalize_ab(ab) * strength, palette_logits, palette, small, seed)
+            colours = vary(lab.denormalize_ab(ab), palette_logits, palette, small, seed)
         return colours if hints is None else keep_hints(colours, hints, lightness)
 
     def _run(self, names: list[str], feed: dict[str, Float], size: tuple[int, ...]) -> list[Float]:

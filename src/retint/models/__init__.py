@@ -7,6 +7,7 @@
 from retint.models.encoder_unet import EncoderUNet
 from retint.models.initialization import initialize
 from retint.models.patchgan import PatchGAN
+from retint.models.readout import Readout
 from retint.models.registry import Generator, create_generator, list_generators
 from retint.models.unet import UNet
 
@@ -14,6 +15,7 @@ __all__ = [
     "EncoderUNet",
     "Generator",
     "PatchGAN",
+    "Readout",
     "UNet",
     "create_generator",
     "initialize",

@@ -20,7 +20,7 @@ from retint import __version__, lab
 from retint.errors import RetintError
 from retint.export import export_run, read_onnx_weights, write_card
 from retint.model import list_models, model_path
-from retint.models import Generator, PatchGAN, create_generator, initialize
+from retint.models import Generator, PatchGAN, Readout, create_generator, initialize
 from retint.models.palette import ab_palette
 from retint.progress import Progress
 from retint.training.data import Windows, find_pictures, load_photographs, split
@@ -199,7 +199,7 @@ class _Trainer:
 
     def _finish_epoch(self, stage: int, losses: dict[str, float], seconds: float) -> None:
         """Validate and show the generator; every process does, so that none waits."""
-        self.figures = validate(self.judged, self.windows, self.validation, self.recipe.strength)
+        self.figures = validate(self.judged, self.windows, self.validation, self.readout)
         rate = self.steps_per_epoch * self.recipe.data.batch_size / seconds
         self._log(
             "validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate}
@@ -254,6 +254,11 @@ class _Trainer:
         torch.manual_seed(self.recipe.seed)
         self.bare: Generator = create_generator(network.name, **network.options)
         _check_size(self.recipe, self.bare)
+        if self.recipe.readout.palette and not self.bare.palette_size:
+            raise RetintError(
+                f"recipe '{self.recipe.name}' reads out a palette that its generator lacks: set "
+                "generator.options.palette=true, or readout.palette=0"
+            )
         if network.init is not None:
             initialize(self.bare, network.init)
         if init is not None:
@@ -262,6 +267,7 @@ class _Trainer:
         self.ema = (
             copy.deepcopy(self.bare).requires_grad_(False).eval() if self.recipe.ema else None
         )
+        self.readout = Readout(**self.recipe.readout.model_dump()).to(self.device)
         # What is validated, shown and exported.
         self.judged: Generator = self.ema if self.ema is not None else self.bare
         self.generator = self.accelerator.prepare(self._compiled(self.bare))
@@ -332,7 +338,7 @@ class _Trainer:
         if not self.accelerator.is_main_process:
             return
         rgb = self.windows.batch(self.validation[:_GRID_PICTURES], train=False)
-        ab, lightness, true_ab = predict(self.judged, rgb, self.recipe.strength)
+        ab, lightness, true_ab = predict(self.judged, rgb, self.readout)
         save_grid(lightness, ab, true_ab, self.run.grids / f"{name}.png")
 
     def _facts(self, photos: Path, rejected: list[str]) -> dict[str, Any]:

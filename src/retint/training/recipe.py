@@ -68,6 +68,19 @@ class Stage(_Section):
     schedule: Literal["constant", "cosine"] = "constant"
 
 
+class Readout(_Section):
+    """How the generator's answers become colours, in validation and in the model file.
+
+    The fields are the arguments of `retint.models.Readout`.
+    """
+
+    gain: float = Field(1.0, ge=0, description="on ab; L1 alone learns pale ones")
+    palette: float = Field(0.0, ge=0, le=1, description="share of the palette's mean")
+    sharpness: float = Field(1.0, gt=0, description="exponent of the palette's probabilities")
+    vividness: float = Field(1.0, ge=0, description="gain on the palest colours")
+    vivid_chroma: float = Field(50.0, gt=0, description="chroma that stays as it is, ab units")
+
+
 class Recipe(_Section):
     """A whole training run."""
 
@@ -78,9 +91,7 @@ class Recipe(_Section):
     discriminator_width: int = Field(64, ge=8)
     stages: tuple[Stage, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"] = "fp32"
-    strength: float = Field(
-        1.0, ge=0, description="gain on the colours that validation and the model file apply"
-    )
+    readout: Readout = Readout()
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged generator")
     compile: bool = Field(False, description="torch.compile the networks: slower start, then fast")
     seed: int = 0

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from retint import lab
-from retint.models import Generator
+from retint.models import Generator, Readout
 from retint.training.data import Windows
 from retint.training.losses import normalized_lab_to_rgb
 
@@ -19,10 +19,10 @@ def validate(
     generator: Generator,
     windows: Windows,
     indices: Tensor,
-    strength: float = 1.0,
+    readout: Readout,
     batch_size: int = 32,
 ) -> dict[str, float]:
-    """Means over the validation pictures `indices`, of colours `strength` times the generator's.
+    """Means over the validation pictures `indices`, of the colours that are read out.
 
     Returns `psnr` of clipped sRGB (dB); `ab_error`, the distance in the ab plane as a share of
     the grey picture's; `colorfulness`, as a share of the truth's; and `score`, `ab_error` plus
@@ -32,7 +32,7 @@ def validate(
     sums = torch.zeros(5, device=indices.device, dtype=torch.float64)
     for batch in indices.split(batch_size):
         rgb = windows.batch(batch, train=False)
-        ab, lightness, true_ab = predict(generator, rgb, strength)
+        ab, lightness, true_ab = predict(generator, rgb, readout)
         result = normalized_lab_to_rgb(lightness, ab).clamp(0, 1)
         mse = (result - rgb).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
         sums += torch.stack(
@@ -54,12 +54,10 @@ def validate(
     return figures
 
 
-def predict(
-    generator: Generator, rgb: Tensor, strength: float = 1.0
-) -> tuple[Tensor, Tensor, Tensor]:
+def predict(generator: Generator, rgb: Tensor, readout: Readout) -> tuple[Tensor, Tensor, Tensor]:
     """Colour the lightness of sRGB (N, 3, H, W) in [0, 1].
 
-    Returns ab/110, `strength` times the generator's, lightness `L/50 - 1` and true ab/110, all
+    Returns ab/110 as they are read out, lightness `L/50 - 1` and true ab/110, all
     (N, ., H, W). The generator is left in training mode; its dropout, the noise z, is on, its
     batch norms use their running figures.
     """
@@ -69,9 +67,10 @@ def predict(
     if generator.takes_hints:
         inputs = functional.pad(lightness, (0, 0, 0, 0, 0, 3))
     generator.noisy_eval()
-    ab = generator(inputs.contiguous(memory_format=torch.channels_last)).float()
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    answer = generator(inputs, with_palette=True) if readout.share else (generator(inputs),)
     generator.train()
-    ab = strength * functional.interpolate(ab, rgb.shape[-2:], mode="bilinear")
+    ab = functional.interpolate(readout(*answer).float(), rgb.shape[-2:], mode="bilinear")
     return ab, lightness, lab.normalize_ab(true_lab[:, 1:])
 
 
