@@ -36,7 +36,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-        "img-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
 }
@@ -120,10 +120,10 @@ def _add_session(app: FastAPI, survey: Survey, store: Store, token: str | None) 
         return _state(session, survey)
 
     @app.get("/session")
-    def look(request: Request) -> dict[str, Any]:
-        """The trial that the rater has to answer now."""
-        _, session = rater(request)
-        return _state(session, survey)
+    def look(request: Request) -> dict[str, Any] | None:
+        """The trial that the rater has to answer now; null for who has not begun."""
+        session = store.session(request.cookies.get(cookie, ""))
+        return None if session is None else _state(session, survey)
 
     @app.get("/pictures/{name}")
     def picture(name: str, request: Request) -> Response:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retint import __version__, lab
+from retint import __version__
 from retint.errors import RetintError
 from retint.evaluation.systems import JudgedPicture, System, open_systems
 from retint.merge import Coloring, merge
@@ -35,7 +35,7 @@ TRUTH, WRONG = "truth", "wrong"
 
 _DESCRIPTION = "survey.json"
 _PICTURES = "pictures"
-_WRONG_CHROMA = 50.0  # ab units: no photograph is so colourful on average
+_RAINBOW_CHROMA = np.float32(60.0)  # ab units, where sRGB has them
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Protocol:
     Attributes:
         practice: trials with feedback, which do not count.
         trials: trials that count, without feedback.
-        checks: trials of attention among these: the photograph against strongly wrong colours.
+        checks: trials of attention among these: the photograph against a rainbow across it.
             Zhang et al. 2016 had them in 10% of the trials; pix2pix had none.
         seconds: that each picture is shown.
     """
@@ -250,10 +250,14 @@ def _colored(
 
 
 def wrong_colors(truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The photograph, (S, S, 3), at its own lightness in strong opposite colours."""
-    ab = -lab.rgb_to_lab(truth.astype(np.float32) / 255)[:, :, 1:]
-    chroma = float(np.hypot(ab[:, :, 0], ab[:, :, 1]).mean())
-    return merge(truth, Coloring(np.zeros_like(ab), ab), max(1.0, _WRONG_CHROMA / chroma))
+    """The photograph, (S, S, 3), at its own lightness, in a rainbow from corner to corner.
+
+    Merely opposite or foreign colours can pass for true ones: those of lamps, cloth, flowers.
+    """
+    across = np.linspace(0, np.pi, len(truth), dtype=np.float32)
+    hue = across[:, None] + across
+    ab = _RAINBOW_CHROMA * np.stack((np.cos(hue), np.sin(hue)), axis=-1)
+    return merge(truth, Coloring(np.zeros_like(ab), ab))
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:

@@ -121,7 +121,7 @@ class Results:
             return "no attention checks."
         return (
             f"attentive is who answers {_wanted(checks)} of the {checks} attention checks "
-            "(the photograph against strongly wrong colours) right, or more."
+            "(the photograph against a rainbow across it) right, or more."
         )
 
 
