@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -24,9 +25,10 @@ from skimage import data
 from commands import fails_in_one_line, retint
 from retint.lab import rgb_to_lightness
 from retint.survey.app import create_app
-from retint.survey.build import Protocol, build_survey
-from retint.survey.store import NAME, Store
-from retint.survey.trials import Kind
+from retint.survey.build import Protocol, build_survey, open_survey
+from retint.survey.report import results_of
+from retint.survey.store import NAME, Session, Store
+from retint.survey.trials import Kind, draw_trials
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHORT = Protocol(practice=1, trials=2, checks=1, seconds=0.05)
@@ -35,11 +37,11 @@ SHORT_OPTIONS = ("--practice", 1, "--trials", 2, "--checks", 1, "--seconds", 0.0
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """48 squares of colour photographs, just large enough."""
+    """28 squares of colour photographs, just large enough."""
     folder = tmp_path_factory.mktemp("photos")
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
         picture = getattr(data, name)()
-        for part in range(12):
+        for part in range(7):
             top, left = 10 * (part // 4), 40 * (part % 4)
             cut = Image.fromarray(picture[top : top + 270, left : left + 260])
             cut.save(folder / f"{name}-{part}.jpg", quality=92)
@@ -103,9 +105,9 @@ def answered(photos, tmp_path_factory):
     twins.mkdir()
     for path in photos.iterdir():
         Image.open(path).save(twins / f"{path.stem}.png")
-    protocol = Protocol(practice=2, seconds=0.01)
-    survey = build_survey(photos, ["default", str(twins)], folder / "out", protocol)
-    coin = random.Random(2)
+    protocol = Protocol(practice=2, trials=20, seconds=0.01)
+    survey = build_survey(photos, ["default", str(twins)], folder / "out", protocol, 26)
+    coin = random.Random(3)
     with served(survey) as (address, store):
 
         def choose(trial):
@@ -115,11 +117,11 @@ def answered(photos, tmp_path_factory):
                 return coin.choice(["left", "right"])
             return "left" if current.real == "right" else "right"
 
-        for _ in range(16):
+        for _ in range(12):
             with httpx.Client(base_url=address) as client:
                 answer_all(client, choose)
         with httpx.Client(base_url=address) as client:
-            answer_all(client, choose, most=20)  # one leaves before the end
+            answer_all(client, choose, most=10)  # one leaves before the end
     return folder / "out", *report_of(folder / "out")
 
 
@@ -127,21 +129,37 @@ def test_a_coin_flippers_interval_covers_a_half_and_a_perfect_raters_zero(answer
     _, results, _ = answered
     perfect, flippers = results["models"]
     assert perfect["model"] == "default"
-    assert perfect["attentive"]["raters"] == perfect["everyone"]["raters"] == 8
+    assert perfect["attentive"]["raters"] == perfect["everyone"]["raters"] == 6
     assert perfect["attentive"]["rate"] == 0
     assert perfect["attentive"]["wilson"]["low"] == 0
-    assert perfect["attentive"]["wilson"]["high"] < 0.02
+    assert perfect["attentive"]["wilson"]["high"] < 0.04
     assert perfect["attentive"]["bootstrap"] == {"low": 0, "high": 0}
     everyone = flippers["everyone"]
-    assert everyone["trials"] == 8 * 40
+    assert everyone["trials"] == 6 * 20
     assert everyone["wilson"]["low"] < 0.5 < everyone["wilson"]["high"]
     assert everyone["bootstrap"]["low"] < 0.5 < everyone["bootstrap"]["high"]
+
+
+def test_intervals_cover_what_coin_flippers_do_as_often_as_they_say(answered):
+    survey = open_survey(answered[0])
+    chance, covered = random.Random(4), 0
+
+    def flip_coins():
+        trials = draw_trials(survey.protocol, 26, chance)
+        sides = chance.choices(["left", "right"], k=len(trials))
+        return tuple(replace(t, answer=side) for t, side in zip(trials, sides, strict=True))
+
+    for _ in range(200):
+        sessions = [Session("twins", flip_coins()) for _ in range(6)]
+        rate = results_of(survey, sessions).models[1].everyone
+        covered += rate.wilson.low < 0.5 < rate.wilson.high
+    assert 180 <= covered <= 199
 
 
 def test_inattentive_and_incomplete_sessions_are_counted_apart(answered):
     _, results, printed = answered
     perfect, flippers = results["models"]
-    assert {perfect["begun"], flippers["begun"]} == {8, 9}  # balanced
+    assert {perfect["begun"], flippers["begun"]} == {6, 7}  # balanced
     assert perfect["incomplete"] + flippers["incomplete"] == 1
     assert perfect["inattentive"] == 0
     assert flippers["inattentive"] > 0  # who flips coins gets 3 of 4 right in 5 of 16 cases
@@ -155,7 +173,7 @@ def test_rates_of_pictures_add_up_and_the_page_shows_them(answered):
     folder, results, _ = answered
     with (folder / "report" / "pictures.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["model"] == "default"]
-    assert sum(int(row["trials"]) for row in rows) == 8 * 40
+    assert sum(int(row["trials"]) for row in rows) == 6 * 20
     assert {row["fooled"] for row in rows} == {"0"}
     page = (folder / "report" / "report.html").read_text()
     assert "default: fooled most" in page

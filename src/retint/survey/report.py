@@ -151,7 +151,8 @@ def _counted(session: Session) -> list[Trial]:
 def _result(model: str, sessions: Sequence[Session]) -> ModelResult:
     complete = [session for session in sessions if session.complete]
     attentive = [session for session in complete if is_attentive(session)]
-    times = [trial.milliseconds for session in attentive for trial in _counted(session)]
+    trials = [trial for session in attentive for trial in _counted(session)]
+    times = [trial.milliseconds for trial in trials if trial.milliseconds is not None]
     return ModelResult(
         model=model,
         begun=len(sessions),
@@ -159,7 +160,7 @@ def _result(model: str, sessions: Sequence[Session]) -> ModelResult:
         inattentive=len(complete) - len(attentive),
         attentive=_rate(attentive),
         everyone=_rate(complete),
-        seconds=median(time for time in times if time is not None) / 1000 if times else None,
+        seconds=median(times) / 1000 if times else None,
         seen_again=sum(trial.views > 1 for session in complete for trial in session.trials),
     )
 
@@ -196,7 +197,7 @@ def _picture_rates(survey: Survey, sessions: Iterable[Session]) -> Iterator[Pict
 
 def table_of(results: Results) -> Table:
     """Two rows for each model: attentive raters, and everyone who came to the end."""
-    header = ["", "raters", "trials", "fooled", "Wilson 95%", "bootstrap 95%", "raters for +-3%"]
+    header = ["", "raters", "trials", "fooled", "Wilson 95%", "bootstrap 95%", "raters for ±3%"]
     rows = []
     for result in results.models:
         rows.append(_row(result.model, result.attentive))
@@ -282,7 +283,7 @@ def _page(results: Results) -> str:
 
 
 def _extremes(results: Results, model: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Pictures that fooled most, and least, by the ends of their intervals that are sure."""
+    """Pictures that fooled most, and least, by the cautious ends of their intervals."""
     pictures = [picture for picture in results.pictures if picture.model == model]
     count = min(_EXTREMES, len(pictures) // 2)
     most = sorted(pictures, key=lambda p: (-p.interval.low, -p.rate))[:count]
