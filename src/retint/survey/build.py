@@ -204,8 +204,8 @@ def _same(
     asked = (str(photographs), tuple(models), protocol, limit)
     if asked != (survey.photographs, survey.models, survey.protocol, survey.limit):
         raise RetintError(
-            f"{survey.folder} holds a survey of {survey.photographs} with "
-            f"{', '.join(survey.models)}, {survey.protocol}: say the same, or choose another --out"
+            f"{survey.folder} holds a survey with other photographs, models or options, named in "
+            f"its {_DESCRIPTION}: say the same as then, or choose another --out"
         )
     return survey
 
