@@ -23,6 +23,7 @@ from PIL import Image
 from skimage import data
 
 from commands import fails_in_one_line, retint
+from retint.errors import RetintError
 from retint.lab import rgb_to_lightness
 from retint.survey.app import create_app
 from retint.survey.build import Protocol, build_survey, open_survey
@@ -97,14 +98,20 @@ def report_of(folder, *options):
     return json.loads((folder / "report" / "results.json").read_text()), done.stdout
 
 
+def twins_of(photos, folder):
+    """Pictures that another program has coloured, perfectly."""
+    twins = folder / "twins"
+    twins.mkdir()
+    for path in photos.iterdir():
+        Image.open(path).save(twins / f"{path.stem}.png")
+    return twins
+
+
 @pytest.fixture(scope="module")
 def answered(photos, tmp_path_factory):
     """A full survey of two models; raters of one flip coins, those of the other know the truth."""
     folder = tmp_path_factory.mktemp("answered")
-    twins = folder / "twins"  # pictures that another program has coloured, perfectly
-    twins.mkdir()
-    for path in photos.iterdir():
-        Image.open(path).save(twins / f"{path.stem}.png")
+    twins = twins_of(photos, folder)
     protocol = Protocol(practice=2, trials=20, seconds=0.01)
     survey = build_survey(photos, ["default", str(twins)], folder / "out", protocol, 26)
     coin = random.Random(3)
@@ -117,7 +124,7 @@ def answered(photos, tmp_path_factory):
                 return coin.choice(["left", "right"])
             return "left" if current.real == "right" else "right"
 
-        for _ in range(12):
+        for _ in range(12):  # as the page does, without its waiting
             with httpx.Client(base_url=address) as client:
                 answer_all(client, choose)
         with httpx.Client(base_url=address) as client:
@@ -282,11 +289,17 @@ def test_what_cannot_be_done_is_said_in_one_line(photos, answered, tmp_path):
     used, _, _ = answered
     fails_in_one_line(retint("survey", photos, "-o", tmp_path / "a", "--limit", 9), "--trials")
     assert not list((tmp_path / "a").iterdir())
-    fails_in_one_line(retint("survey", photos, "-o", photos), "in use")
     fails_in_one_line(retint("survey", photos, "-o", used), "holds a survey", "--out")
     fails_in_one_line(retint("survey", photos, "--host", "0.0.0.0"), "--token", "--insecure")
-    fails_in_one_line(retint("survey", tmp_path / "none", "-o", tmp_path / "b"), "no folder")
-    fails_in_one_line(retint("survey", "report", photos), "no survey")
+    for folder, out, words in (
+        (photos, photos, "in use"),
+        (tmp_path / "none", tmp_path / "b", "no folder"),
+        (tmp_path / "a", tmp_path / "b", "no pictures"),
+    ):
+        with pytest.raises(RetintError, match=words):
+            build_survey(folder, ["default"], out, SHORT)
+    with pytest.raises(RetintError, match="no survey"):
+        open_survey(photos)
 
 
 def test_building_and_reporting_need_no_torch():
@@ -358,6 +371,36 @@ def test_a_session_on_the_page(photos, tmp_path, browser):
         assert not errors
         assert all(url.startswith((address, "blob:", "data:")) for url in asked)
         context.close()
+
+
+def test_simulated_raters_on_the_page(photos, tmp_path, browser):
+    protocol = Protocol(practice=1, trials=10, checks=1, seconds=0.01)
+    twins = twins_of(photos, tmp_path)
+    survey = build_survey(photos, ["default", str(twins)], tmp_path / "out", protocol, 12)
+    coin = random.Random(5)
+    with served(survey) as (address, store):
+        for _ in range(4):
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(address)
+            page.click("#begin")
+            for number in range(1, protocol.length + 1):
+                page.locator("#left:enabled").wait_for()
+                session = store.sessions()[-1]
+                assert session.current.number == number
+                truth = "right" if session.current.real == "left" else "left"
+                flipped = coin.choice(["left", "right"])
+                side = truth if session.model == "default" else flipped
+                page.keyboard.press(f"Arrow{side.title()}")
+                if number == 1:
+                    page.click("#next")
+            page.locator("#end").wait_for()
+            context.close()
+    perfect, flippers = report_of(tmp_path / "out")[0]["models"]
+    assert perfect["attentive"]["raters"] == flippers["everyone"]["raters"] == 2
+    assert perfect["attentive"]["rate"] == perfect["attentive"]["wilson"]["low"] == 0
+    interval = flippers["everyone"]["wilson"]
+    assert interval["low"] < 0.5 < interval["high"]
 
 
 def test_pictures_are_whole_before_they_show_and_one_shows_at_a_time(photos, tmp_path, browser):

@@ -181,8 +181,8 @@ def build_survey(
     if len(used) < protocol.length:
         shutil.rmtree(building)
         raise RetintError(
-            f"{photographs} has {len(used)} usable colour photographs, a session of "
-            f"{protocol.length} trials needs as many: give more, or ask for fewer --trials"
+            f"{photographs} has {len(used)} usable colour photographs, a session needs "
+            f"{protocol.length}: give more photographs, a higher --limit, or fewer --trials"
             + (f" ({left_out[0]})" if left_out else "")
         )
     os.replace(building, folder / _PICTURES)  # noqa: PTH105 - rename, atomically

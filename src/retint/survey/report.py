@@ -245,6 +245,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
     """
     values = {
         "protocol": results.line(),
+        "session": asdict(results.survey.protocol),
         "models": [asdict(result) for result in results.models],
     }
     contents = {
