@@ -285,6 +285,16 @@ def test_a_killed_survey_has_all_answers_and_goes_on(photos, tmp_path):
     assert results["models"][0]["everyone"]["trials"] == 2
 
 
+def test_a_killed_build_begins_anew(photos, tmp_path):
+    left = tmp_path / "out" / ".pictures.partial" / "00001-truth.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half a picture")
+    survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
+    assert open_survey(tmp_path / "out") == survey
+    assert Image.open(io.BytesIO(survey.picture(0, "truth"))).size == (256, 256)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"pictures"}
+
+
 def test_what_cannot_be_done_is_said_in_one_line(photos, answered, tmp_path):
     used, _, _ = answered
     fails_in_one_line(retint("survey", photos, "-o", tmp_path / "a", "--limit", 9), "--trials")

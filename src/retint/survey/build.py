@@ -7,10 +7,10 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from retint import __version__
 from retint.errors import RetintError
 from retint.evaluation.systems import JudgedPicture, System, open_systems
 from retint.merge import Coloring, merge
-from retint.outputs import write_files
 from retint.photo import read_photo
 from retint.photo.picture import to_8_bit
 from retint.plan import plan_jobs
@@ -33,8 +32,8 @@ SIZE = 256
 TRUTH, WRONG = "truth", "wrong"
 """Columns of the pictures beside the models: the photograph itself, and an attention check."""
 
-_DESCRIPTION = "survey.json"
 _PICTURES = "pictures"
+_DESCRIPTION = "survey.json"  # among the pictures, so that all of it appears at once
 _RAINBOW_CHROMA = np.float32(60.0)  # ab units, where sRGB has them
 
 
@@ -105,7 +104,7 @@ def open_survey(folder: Path) -> Survey:
     Raises:
         RetintError: if there is none.
     """
-    file = folder / _DESCRIPTION
+    file = folder / _PICTURES / _DESCRIPTION
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         protocol = Protocol(**values.pop("protocol"))
@@ -144,7 +143,7 @@ def build_survey(
         RetintError: if `folder` holds something else, a model or a photograph cannot be used, or
             there are too few photographs.
     """
-    if (folder / _DESCRIPTION).exists():
+    if (folder / _PICTURES / _DESCRIPTION).exists():
         return _same(open_survey(folder), photographs, models, protocol, limit)
     building = folder / f".{_PICTURES}.partial"
     if folder.exists() and any(path != building for path in folder.iterdir()):
@@ -166,36 +165,52 @@ def build_survey(
         left_out=(),
     )
     shutil.rmtree(building, ignore_errors=True)  # of a run that was killed
-    building.mkdir(parents=True)
+    try:
+        building.mkdir(parents=True)
+        with task(len(sources)) as advance:
+            colored = _colored(photographs, sources, systems)
+            survey = _write_pictures(survey, building, colored, advance)
+        _write_description(survey, building)
+        os.replace(building, folder / _PICTURES)  # noqa: PTH105 - rename, atomically
+    except OSError as error:
+        raise RetintError(f"{folder} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return survey
+
+
+def _write_pictures(
+    survey: Survey,
+    building: Path,
+    colored: Iterable[tuple[str, dict[str, bytes] | str]],
+    advance: Callable[[int], None],
+) -> Survey:
+    """Write all pictures into a folder; give the survey that has them."""
     used: list[str] = []
     left_out: list[str] = []
-    with task(len(sources)) as advance:
-        for done, (name, columns) in enumerate(_colored(photographs, sources, systems), start=1):
-            if isinstance(columns, str):
-                left_out.append(columns)
-            else:
-                for column, data in columns.items():
-                    (building / survey.file_name(len(used), column)).write_bytes(data)
-                used.append(name)
-            advance(done)
-    if len(used) < protocol.length:
-        shutil.rmtree(building)
+    for done, (name, columns) in enumerate(colored, start=1):
+        if isinstance(columns, str):
+            left_out.append(columns)
+        else:
+            for column, data in columns.items():
+                (building / survey.file_name(len(used), column)).write_bytes(data)
+            used.append(name)
+        advance(done)
+    wanted = survey.protocol.length
+    if len(used) < wanted:
         raise RetintError(
-            f"{photographs} has {len(used)} usable colour photographs, a session needs "
-            f"{protocol.length}: give more photographs, a higher --limit, or fewer --trials"
+            f"{survey.photographs} has {len(used)} usable colour photographs, a session needs "
+            f"{wanted}: give more photographs, a higher --limit, or fewer --trials"
             + (f" ({left_out[0]})" if left_out else "")
         )
-    os.replace(building, folder / _PICTURES)  # noqa: PTH105 - rename, atomically
-    return _describe(survey, used, left_out)
+    return replace(survey, pictures=tuple(used), left_out=tuple(left_out))
 
 
-def _describe(survey: Survey, used: Sequence[str], left_out: Sequence[str]) -> Survey:
-    """Write down what was built; from now on it counts as whole."""
-    values = asdict(survey) | {"pictures": used, "left_out": left_out}
-    folder = values.pop("folder")
+def _write_description(survey: Survey, building: Path) -> None:
+    values = asdict(survey)
+    del values["folder"]  # it may be moved
     text = json.dumps(values, indent=2) + "\n"
-    write_files(folder, {_DESCRIPTION: text.encode()})
-    return open_survey(folder)
+    (building / _DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 def _same(
@@ -205,7 +220,7 @@ def _same(
     if asked != (survey.photographs, survey.models, survey.protocol, survey.limit):
         raise RetintError(
             f"{survey.folder} holds a survey with other photographs, models or options, named in "
-            f"its {_DESCRIPTION}: say the same as then, or choose another --out"
+            f"{_PICTURES}/{_DESCRIPTION} there: say the same as then, or choose another --out"
         )
     return survey
 
