@@ -49,6 +49,15 @@ class _Group(TyperGroup):
             raise typer.Exit(130) from error
 
 
+class _SurveyGroup(TyperGroup):
+    """Takes `retint survey photos/` for `retint survey run photos/`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(cls=_Group, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -347,10 +356,7 @@ def serve(
 ) -> None:
     """Answer over HTTP: POST /v1/colorize, jobs, OpenAPI at /openapi.json."""
     _log_details(verbose)
-    if host not in ("127.0.0.1", "localhost", "::1") and token is None and not insecure:
-        raise RetintError(
-            f"--host {host} lets others in: add --token SECRET, or --insecure to let in everybody"
-        )
+    _check_host(host, token, insecure)
     with _needs_extra("serve", "web"):
         from retint.web.serve import serve as listen
         from retint.web.settings import Settings, data_folder
@@ -460,8 +466,9 @@ def evaluate(
     _log_details(verbose)
     with _needs_extra("evaluate"):
         from retint.evaluation.protocol import evaluate as measure
-        from retint.evaluation.report import check_free, table_of, write_report
+        from retint.evaluation.report import table_of, write_report
         from retint.evaluation.systems import open_systems
+        from retint.outputs import check_free
         from retint.progress import Progress
         from retint.training.data import find_pictures
 
@@ -587,6 +594,116 @@ def export(
         from retint.export import export_run
 
     typer.echo(export_run(run, out, which.value))
+
+
+survey = typer.Typer(cls=_SurveyGroup, no_args_is_help=True)
+app.add_typer(survey, name="survey")
+
+
+@survey.callback()
+def _about_survey() -> None:
+    """Ask people which of two photographs a computer has coloured: the fooling rate.
+
+    `retint survey PHOTOS` is short for `retint survey run PHOTOS`.
+    """
+
+
+@survey.command("run")
+def run_survey(
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="A folder of colour photographs.")
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "--models",
+            metavar="MODEL",
+            help="What is tested, as in `retint evaluate`. Repeatable; each session tests one. "
+            "The default model if none is given.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder of pictures and answers.")
+    ] = Path("survey"),
+    limit: Annotated[
+        int, typer.Option(min=1, help="Use so many photographs, spread over all.")
+    ] = 200,
+    practice: Annotated[int, typer.Option(min=0, help="Trials with feedback.")] = 10,
+    trials: Annotated[int, typer.Option(min=1, help="Trials that count.")] = 40,
+    checks: Annotated[int, typer.Option(min=0, help="Trials of attention among these.")] = 4,
+    seconds: Annotated[float, typer.Option(min=0.01, help="That each picture is shown.")] = 1.0,
+    consent: Annotated[
+        str | None, typer.Option(help="What raters agree to, in place of the page's own line.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8766,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RETINT_TOKEN", help="Let in raters whose address has #SECRET at its end."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let everybody in who reaches the address.")
+    ] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Colour photographs, then serve the page; the same command goes on after a stop."""
+    _log_details(verbose)
+    _check_host(host, token, insecure)
+    with _needs_extra("survey", "web"):
+        from retint.progress import Progress
+        from retint.survey.app import CONSENT, create_app
+        from retint.survey.build import Protocol, build_survey
+        from retint.survey.store import Store
+        from retint.web.serve import listen
+
+    built = build_survey(
+        photos,
+        models or ["default"],
+        out,
+        Protocol(practice, trials, checks, seconds),
+        limit,
+        lambda total: Progress().task("colouring", total),
+    )
+    listen(create_app(built, Store(built), token=token, consent=consent or CONSENT), host, port)
+
+
+@survey.command("report")
+def report_survey(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of `retint survey run`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="OUT", help="Folder to write; else FOLDER/report."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report.")] = False,
+) -> None:
+    """Print how often raters were fooled; write results.json, pictures.csv and report.html.
+
+    The survey may go on meanwhile.
+    """
+    from retint.outputs import check_free
+    from retint.survey.build import open_survey
+    from retint.survey.report import results_of, sessions_table, table_of, write_report
+    from retint.survey.store import Store
+
+    target = out or folder / "report"
+    check_free(target, overwrite=overwrite)
+    opened = open_survey(folder)
+    results = results_of(opened, Store(opened).sessions())
+    _print(table_of(results))
+    _print(sessions_table(results))
+    typer.echo(results.line())
+    for path in write_report(results, target):
+        typer.echo(f"wrote {path}")
+
+
+def _check_host(host: str, token: str | None, insecure: bool) -> None:
+    if host not in ("127.0.0.1", "localhost", "::1") and token is None and not insecure:
+        raise RetintError(
+            f"--host {host} lets others in: add --token SECRET, or --insecure to let in everybody"
+        )
 
 
 def _print(table: Table) -> None:

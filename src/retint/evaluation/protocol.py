@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from retint import __version__, lab
 from retint.errors import RetintError
@@ -30,9 +29,7 @@ from retint.evaluation.systems import (
     Pixels,
     System,
     mean_color_beside,
-    square,
 )
-from retint.merge import Coloring, merge
 from retint.training.data import Picture, decode
 
 _RESAMPLES = 1000
@@ -287,11 +284,7 @@ def load_picture(picture: Picture, size: int) -> JudgedPicture | str:
     path = PurePosixPath(picture.name)
     if not picture.in_archive:
         path = path.relative_to(path.parts[0])
-    truth = square(Image.fromarray(pixels), size)
-    nothing = np.zeros((1, 1, 2), np.float32)
-    grey = merge(truth, Coloring(nothing, nothing))[:, :, 0]
-    name = path.with_suffix("").as_posix()
-    return JudgedPicture(name, (pixels.shape[0], pixels.shape[1]), truth, grey)
+    return JudgedPicture.cut(path.with_suffix("").as_posix(), pixels, size)
 
 
 def reload_picture(picture: Picture, size: int) -> JudgedPicture:

@@ -8,14 +8,13 @@ import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from retint.errors import RetintError
 from retint.evaluation.protocol import METRICS, RANKED_BY, Evaluation, reload_picture
 from retint.evaluation.systems import Grey, MeanColor, Pixels, System
+from retint.outputs import check_free, write_files
 from retint.pages import render
 from retint.tables import Table
 
@@ -59,26 +58,7 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
         "contact-sheet.jpg": _jpeg(_contact_sheet(evaluation)),
         "report.html": _page(evaluation).encode(),
     }
-    written = []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            beside = out / f".{name}.{uuid4().hex}.partial"
-            beside.write_bytes(content)
-            written.append(beside.replace(out / name))
-    except OSError as error:
-        raise RetintError(f"{out} cannot be written: {error.strerror}") from error
-    return written
-
-
-def check_free(out: Path, *, overwrite: bool) -> None:
-    """Tell early that a report would be overwritten.
-
-    Raises:
-        RetintError: if so.
-    """
-    if (out / "results.json").exists() and not overwrite:
-        raise RetintError(f"{out} holds a report: add --overwrite, or give another --out")
+    return write_files(out, contents)
 
 
 def results_of(evaluation: Evaluation) -> dict[str, object]:

@@ -18,7 +18,6 @@ from retint.errors import RetintError
 from retint.merge import Coloring, merge
 from retint.model import open_model
 from retint.photo import SUFFIXES, read_photo
-from retint.training.degrade import aged_grey
 
 Pixels = NDArray[np.uint8]
 
@@ -40,6 +39,14 @@ class JudgedPicture:
     shape: tuple[int, int]
     truth: Pixels
     grey: Pixels
+
+    @classmethod
+    def cut(cls, name: str, pixels: Pixels, size: int) -> JudgedPicture:
+        """Cut it out of a colour photograph, (H, W, 3)."""
+        truth = square(Image.fromarray(pixels), size)
+        nothing = np.zeros((1, 1, 2), np.float32)
+        grey = merge(truth, Coloring(nothing, nothing))[:, :, 0]
+        return cls(name, (pixels.shape[0], pixels.shape[1]), truth, grey)
 
 
 class System(Protocol):
@@ -107,6 +114,8 @@ class AgedInput:
 
     def color(self, picture: JudgedPicture) -> Pixels:
         """See `System`. The same picture ages in the same way every time."""
+        from retint.training.degrade import aged_grey  # PyTorch, which the other systems do without
+
         seed = zlib.crc32(picture.name.encode())
         grey = aged_grey(picture.truth, seed)
         aged = self._colorizer.colorize_pixels(grey, seed=self._seed)

@@ -6,6 +6,7 @@ import logging
 import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from retint.colorizer import Colorizer
 from retint.errors import RetintError
@@ -22,7 +23,15 @@ def serve(model: str, provider: str | None, settings: Settings, host: str, port:
         RetintError: if the model cannot be opened or the address not be had.
     """
     colorizer = Colorizer(model, [provider] if provider else None)
-    app = create_app(colorizer, settings)
+    listen(create_app(colorizer, settings), host, port)
+
+
+def listen(app: FastAPI, host: str, port: int) -> None:
+    """Answer at an address until SIGTERM or SIGINT, and say which it is.
+
+    Raises:
+        RetintError: if it cannot be had.
+    """
     listener = _listen(host, port)
     if not logging.getLogger("retint").handlers:
         handler = logging.StreamHandler()

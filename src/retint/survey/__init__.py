@@ -1,0 +1,1 @@
+"""The human test: people say which of two photographs a computer has coloured."""
