@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import platform
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -132,7 +134,8 @@ def _build_cache(
     folder: Path, pictures: Sequence[Picture], data: Data, progress: Callable[[int], None]
 ) -> None:
     side = data.size if data.fit == "squash" else round(data.size * _LONG_SIDE)
-    building = folder.with_name(f"{folder.name}.{os.getpid()}")
+    # Machines may share the folder.
+    building = folder.with_name(f"{folder.name}.{platform.node()}-{os.getpid()}")
     building.mkdir(parents=True, exist_ok=True)
     shape = (len(pictures), side, side, 3)
     images = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, shape)
@@ -161,6 +164,7 @@ def _build_cache(
     except OSError:  # another process finished the same cache first
         if not (folder / "names.txt").exists():
             raise
+        shutil.rmtree(building)
 
 
 def decode(

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -23,7 +21,8 @@ from retint.model import list_models, model_path
 from retint.models import Generator, PatchGAN, create_generator, initialize
 from retint.models.palette import ab_palette
 from retint.progress import Progress
-from retint.training.data import Windows, find_pictures, load_photographs, split
+from retint.training.data import Photographs, Windows, find_pictures, load_photographs, split
+from retint.training.distributed import require_same, share_statistics, start, together
 from retint.training.graphs import draw_graphs, save_grid
 from retint.training.losses import nearest_histogram, rebalancing_weights
 from retint.training.page import duration, write_page
@@ -87,43 +86,49 @@ class _Trainer:
         cache: Path | None,
     ) -> None:
         self.recipe = recipe
-        AcceleratorState._reset_state()  # else it refuses another precision in the same process
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if recipe.precision == "bf16" else "no",
-            # D runs twice before its backward; broadcasting its norms in between would fail.
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
+        self.accelerator = start(recipe)
         self.device = self.accelerator.device
         self.progress = Progress(self.accelerator.is_main_process)
         torch.backends.cudnn.benchmark = True
 
-        pictures = find_pictures(photos)
-        with self.progress.task("decoding photographs", len(pictures)) as advance:
-            photographs = load_photographs(pictures, recipe.data, advance, cache)
-        training, validation = split(len(photographs.names), recipe.data, recipe.seed)
+        require_same(self.accelerator, recipe, "has another recipe: give all the same command")
+        photographs = self._photographs(photos, cache)
+        with together(self.accelerator):
+            training, validation = split(len(photographs.names), recipe.data, recipe.seed)
         self.training = torch.from_numpy(training)
         self.validation = torch.from_numpy(validation).to(self.device)
         self.windows = Windows(photographs, recipe.data, self.device)
-        self.steps_per_epoch = len(training) // (
-            recipe.data.batch_size * self.accelerator.num_processes
-        )
-        if self.steps_per_epoch == 0:
-            raise RetintError(
-                f"{len(training)} training photographs do not fill one batch of "
-                f"{recipe.data.batch_size}: add photographs or --set data.batch_size=N"
-            )
+        self.batch = recipe.data.batch_size * self.accelerator.num_processes
+        self.steps_per_epoch = len(training) // self.batch
+        with together(self.accelerator):
+            if self.steps_per_epoch == 0:
+                raise RetintError(
+                    f"{len(training)} training photographs do not fill one batch of {self.batch}: "
+                    "add photographs or --set data.batch_size=N"
+                )
         self.progress.say(
             f"{len(training)} photographs to train on, {len(validation)} to validate, "
             f"{len(photographs.rejected)} left out (listed in run.json)"
         )
 
         self.mean_ab, self.palette_weights = self._color_statistics()
-        self._make_generator(init)
+        with together(self.accelerator):
+            self._make_generator(init)
+        self.generator = self.accelerator.prepare(self._compiled(self.bare))
         self.run = Run(out)
-        if self.accelerator.is_main_process:
-            self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
-        self.saved = self.run.restore(self.device) if resume else None
+        with together(self.accelerator):
+            if self.accelerator.is_main_process:
+                self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
+        with together(self.accelerator):
+            self.saved = self.run.restore(self.device) if resume else None
         self.epoch = self.saved["epoch"] if self.saved else 0
+        require_same(
+            self.accelerator,
+            self.epoch,
+            f"does not read the checkpoint that the first reads: all machines have to see {out}",
+        )
+        if resume and self.accelerator.is_main_process:
+            self.run.rewind(self.saved)
         self.first_epoch, self.started = self.epoch, time.monotonic()
         self.iteration = self.saved["iteration"] if self.saved else 0
         self.best = self.saved["best"] if self.saved else float("inf")
@@ -191,16 +196,19 @@ class _Trainer:
                 if shown or count % _LOG_EVERY == 0 or count == self.steps_per_epoch:
                     means = self.accelerator.reduce(sums / count, "mean").tolist()
                     losses = dict(zip(LOSSES, means, strict=True))
-                    self._check_finite(losses)
+                    with together(self.accelerator):
+                        self._check_finite(losses)
                     self._log("train", self.epoch + 1, {"stage": stage, **losses})
                 if shown:
                     self._grid(f"iteration-{self.iteration:06d}")
         return losses
 
     def _finish_epoch(self, stage: int, losses: dict[str, float], seconds: float) -> None:
-        """Validate and show the generator; every process does, so that none waits."""
-        self.figures = validate(self.judged, self.windows, self.validation, self.recipe.strength)
-        rate = self.steps_per_epoch * self.recipe.data.batch_size / seconds
+        """Validate and show the generator."""
+        self.figures = validate(
+            self.judged, self.windows, self.validation, self.recipe.strength, self.accelerator
+        )
+        rate = self.steps_per_epoch * self.batch / seconds
         self._log(
             "validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate}
         )
@@ -249,6 +257,21 @@ class _Trainer:
             self.progress.say(f"wrote {model}: retint colorize photo.jpg --model {model}")
         self.accelerator.end_training()
 
+    def _photographs(self, photos: Path, cache: Path | None) -> Photographs:
+        """One process of each machine decodes, the others then find its cache."""
+        for decodes in (True, False):
+            with together(self.accelerator):
+                if self.accelerator.is_local_main_process == decodes:
+                    pictures = find_pictures(photos)
+                    with self.progress.task("decoding photographs", len(pictures)) as advance:
+                        photographs = load_photographs(pictures, self.recipe.data, advance, cache)
+        require_same(
+            self.accelerator,
+            photographs.names,
+            f"finds other photographs in {photos} than the first",
+        )
+        return photographs
+
     def _make_generator(self, init: str | None) -> None:
         network = self.recipe.generator
         torch.manual_seed(self.recipe.seed)
@@ -258,18 +281,19 @@ class _Trainer:
             initialize(self.bare, network.init)
         if init is not None:
             _load_initial(self.bare, init)
+        self.bare = share_statistics(self.bare, self.accelerator)
         self.bare.to(self.device).to(memory_format=torch.channels_last)
         self.ema = (
             copy.deepcopy(self.bare).requires_grad_(False).eval() if self.recipe.ema else None
         )
         # What is validated, shown and exported.
         self.judged: Generator = self.ema if self.ema is not None else self.bare
-        self.generator = self.accelerator.prepare(self._compiled(self.bare))
 
     def _make_step(self, number: int) -> tuple[Step, PatchGAN]:
         torch.manual_seed(self.recipe.seed + number)
         discriminator = PatchGAN(width=self.recipe.discriminator_width)
         initialize(discriminator)
+        discriminator = share_statistics(discriminator, self.accelerator)
         discriminator.to(self.device).to(memory_format=torch.channels_last)
         step = Step(
             self.recipe,
@@ -306,9 +330,9 @@ class _Trainer:
         """Picture indices of an epoch, (steps, batch), this process's share of them."""
         order = torch.Generator().manual_seed(self._epoch_seed(0))
         shuffled = self.training[torch.randperm(len(self.training), generator=order)]
-        world, batch = self.accelerator.num_processes, self.recipe.data.batch_size
-        whole = shuffled[: self.steps_per_epoch * world * batch]
-        mine = whole.view(self.steps_per_epoch, world, batch)[:, self.accelerator.process_index]
+        whole = shuffled[: self.steps_per_epoch * self.batch]
+        shares = whole.view(self.steps_per_epoch, self.accelerator.num_processes, -1)
+        mine = shares[:, self.accelerator.process_index]
         return mine.to(self.device)
 
     def _epoch_seed(self, use: int) -> int:
