@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
-from retint.training.data import find_pictures, load_photographs, split
+from retint.pictures import find_pictures
+from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
 from retint.training.recipe import list_recipes, load_recipe

@@ -462,8 +462,8 @@ def evaluate(
         from retint.evaluation.protocol import evaluate as measure
         from retint.evaluation.report import check_free, table_of, write_report
         from retint.evaluation.systems import open_systems
+        from retint.pictures import find_pictures
         from retint.progress import Progress
-        from retint.training.data import find_pictures
 
     check_free(out, overwrite=overwrite)
     systems = open_systems(targets, seed, aged=aged)
@@ -564,6 +564,107 @@ def reproduce(
         typer.echo(evaluation.protocol.line())
         _print(table_of(evaluation))
     typer.echo(f"wrote {done.report}")
+
+
+data_app = typer.Typer(help="Check, measure and pack photographs before they train a model.")
+app.add_typer(data_app, name="data")
+
+_Photos = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PHOTOS", help="Colour photographs: a folder, or a .tar or .parquet of them."
+    ),
+]
+
+
+@data_app.command()
+def check(
+    photos: _Photos,
+    duplicates: Annotated[
+        bool, typer.Option(help="Look for near-duplicates, mirrored ones too.")
+    ] = True,
+) -> None:
+    """Name the pictures that training is better off without, and say why, one a line."""
+    with _needs_extra("data"):
+        from retint.dataset.check import check_pictures
+        from retint.pictures import find_pictures
+        from retint.progress import Progress
+
+    pictures = find_pictures(photos)
+    with Progress().task("checking", len(pictures)) as advance:
+        checked = check_pictures(pictures, duplicates=duplicates, progress=advance)
+    for finding in checked.findings:
+        typer.echo(f"{finding.picture.name}: {finding.reason}")
+    typer.echo(f"{len(checked.good)} good, {len(checked.findings)} not", err=True)
+
+
+@data_app.command()
+def stats(
+    photos: _Photos,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE.png", help="Figure to write.")
+    ] = Path("colours.png"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the figure.")] = False,
+) -> None:
+    """Print what colours and sizes the photographs have, and draw them."""
+    if out.exists() and not overwrite:
+        raise RetintError(f"{out} exists: add --overwrite, or give another --out")
+    with _needs_extra("data"):
+        from retint.dataset.stats import draw_statistics, measure_pictures
+        from retint.pictures import find_pictures
+        from retint.progress import Progress
+
+    pictures = find_pictures(photos)
+    with Progress().task("measuring", len(pictures)) as advance:
+        statistics = measure_pictures(pictures, advance)
+    _print(statistics.table())
+    draw_statistics(statistics, out)
+    typer.echo(f"wrote {out}")
+
+
+@data_app.command()
+def pack(
+    photos: _Photos,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to make.")],
+    short_side: Annotated[
+        int | None,
+        typer.Option(min=32, metavar="PIXELS", help="Scale larger pictures down to this."),
+    ] = None,
+    shard_megabytes: Annotated[
+        int, typer.Option(min=1, metavar="MB", help="Largest size of a shard.")
+    ] = 100,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Leave near-duplicates out, too.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the pictures.")] = 0,
+) -> None:
+    """Write photographs, shuffled, to WebDataset tar shards; unusable ones are left out."""
+    with _needs_extra("data"):
+        from retint.dataset.check import check_pictures
+        from retint.dataset.pack import pack_pictures
+        from retint.pictures import find_pictures
+        from retint.progress import Progress
+
+    pictures = find_pictures(photos)
+    progress = Progress()
+    dropped = []
+    if unique:
+        with progress.task("checking", len(pictures)) as advance:
+            checked = check_pictures(pictures, progress=advance)
+        pictures = checked.good
+        dropped = [f"{finding.picture.name}: {finding.reason}" for finding in checked.findings]
+    with progress.task("packing", len(pictures)) as advance:
+        packed = pack_pictures(
+            pictures,
+            out,
+            short_side=short_side,
+            shard_bytes=shard_megabytes * 1_000_000,
+            seed=seed,
+            progress=advance,
+        )
+    for line in [*dropped, *packed.left_out]:
+        typer.echo(f"left out {line}", err=True)
+    typer.echo(f"{packed.pictures} photographs in {len(packed.shards)} shards in {out}")
 
 
 class _Which(StrEnum):

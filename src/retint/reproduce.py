@@ -11,8 +11,8 @@ from retint.evaluation.protocol import Evaluation, evaluate
 from retint.evaluation.report import table_of, write_report
 from retint.evaluation.systems import open_systems
 from retint.models.pretrained import pretrained_weights
+from retint.pictures import find_pictures
 from retint.training.comparison import Comparison, compare_runs
-from retint.training.data import find_pictures
 from retint.training.distributed import launched
 from retint.training.loop import train
 from retint.training.recipe import Recipe, load_recipe

@@ -33,7 +33,7 @@ from retint.evaluation.systems import (
     square,
 )
 from retint.merge import Coloring, merge
-from retint.training.data import Picture, decode
+from retint.pictures import Picture, decode
 
 _RESAMPLES = 1000
 _LEVEL = 0.95

@@ -20,8 +20,9 @@ from retint.export import export_run, read_onnx_weights, write_card
 from retint.model import list_models, model_path
 from retint.models import Generator, PatchGAN, create_generator, initialize
 from retint.models.palette import ab_palette
+from retint.pictures import find_pictures
 from retint.progress import Progress
-from retint.training.data import Photographs, Windows, find_pictures, load_photographs, split
+from retint.training.data import Photographs, Windows, load_photographs, split
 from retint.training.distributed import require_same, share_statistics, start, together
 from retint.training.graphs import draw_graphs, save_grid
 from retint.training.losses import nearest_histogram, rebalancing_weights
