@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from PIL import Image, ImageOps
+from upath import UPath
 
 from commands import fails_in_one_line, retint
 from retint.pictures import find_pictures, open_picture
@@ -138,6 +139,24 @@ def test_parquet_of_the_hub_trains_like_the_folder(four, tmp_path):
         for source in (tmp_path / "hub", four)
     )
     assert (found.images == expected.images).all()
+
+
+def test_photographs_at_urls_are_read(four, tmp_path):
+    done = retint("data", "check", four.as_uri())
+    assert "4 good, 0 not" in done.stderr, done.stderr
+    assert retint("data", "pack", four, "-o", tmp_path / "out").returncode == 0
+    table = pyarrow.table({"image": [{"bytes": (four / "coffee.jpg").read_bytes(), "path": "c"}]})
+    pyarrow.parquet.write_table(table, tmp_path / "out" / "more.parquet")
+    remote = UPath("memory://shards")
+    for file in (tmp_path / "out").iterdir():
+        (remote / file.name).write_bytes(file.read_bytes())
+    found, expected = (
+        load_photographs(find_pictures(source), Data(size=64), cache=tmp_path / "cache")
+        for source in (remote, tmp_path / "out")
+    )
+    assert len(found.names) == 5
+    assert (found.images == expected.images).all()
+    fails_in_one_line(retint("data", "check", "nothing://photos"), "nothing://photos")
 
 
 def test_tables_that_hold_no_pictures_are_named(tmp_path):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -59,6 +59,21 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be text
             stream.reconfigure(errors="surrogateescape" if os.name == "posix" else "replace")
     app()
+
+
+def _source(text: str | Path) -> Path:
+    """A path of photographs, or what stands for one at a URL that fsspec knows."""
+    if "://" not in str(text):
+        return Path(text)
+    with _needs_extra("data"):
+        from upath import UPath
+
+    try:
+        remote: Any = UPath(text)
+        remote.fs  # noqa: B018 - what the scheme needs is only missed here
+    except (ImportError, ValueError) as error:
+        raise RetintError(f"{text} cannot be opened: {error}") from error
+    return cast(Path, remote)
 
 
 def _log_details(wanted: bool) -> None:
@@ -367,7 +382,10 @@ def serve(
 @app.command()
 def train(
     photos: Annotated[
-        Path, typer.Argument(help="A folder of colour photographs, or a tar archive of them.")
+        Path,
+        typer.Argument(
+            parser=_source, help="Colour photographs: a folder, archives of them, or a URL."
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RUN", help="The run folder to make.")
@@ -422,7 +440,9 @@ def evaluate(
     photos: Annotated[
         Path,
         typer.Argument(
-            metavar="PHOTOS", help="Colour photographs: a folder, or a tar archive of them."
+            parser=_source,
+            metavar="PHOTOS",
+            help="Colour photographs: a folder, archives of them, or a URL.",
         ),
     ],
     out: Annotated[
@@ -516,7 +536,9 @@ def reproduce(
     photos: Annotated[
         Path,
         typer.Argument(
-            metavar="PHOTOS", help="Colour photographs, the report had 5000: a folder or a tar."
+            parser=_source,
+            metavar="PHOTOS",
+            help="Colour photographs, the report had 5000: a folder or a tar.",
         ),
     ],
     out: Annotated[
@@ -525,7 +547,10 @@ def reproduce(
     tests: Annotated[
         list[Path] | None,
         typer.Option(
-            "--test", metavar="PHOTOS", help="Photographs to test on, such as COCO's. Repeatable."
+            "--test",
+            parser=_source,
+            metavar="PHOTOS",
+            help="Photographs to test on, such as COCO's. Repeatable.",
         ),
     ] = None,
     small: Annotated[
@@ -572,7 +597,9 @@ app.add_typer(data_app, name="data")
 _Photos = Annotated[
     Path,
     typer.Argument(
-        metavar="PHOTOS", help="Colour photographs: a folder, or a .tar or .parquet of them."
+        parser=_source,
+        metavar="PHOTOS",
+        help="Colour photographs: a folder, archives of them, or a URL.",
     ),
 ]
 

@@ -29,7 +29,7 @@ class Picture:
     """A picture file, or a part of a tar archive, or a row of a Parquet file."""
 
     name: str
-    file: Path
+    file: Path  # or, for what lies at a URL, a UPath
     offset: int = 0
     length: int = -1
     row: tuple[int, int] | None = None  # row group, and row in it
@@ -40,13 +40,23 @@ class Picture:
         return self.length >= 0 or self.row is not None
 
     def read(self) -> bytes:
-        """The bytes of the encoded picture; none where a table lacks them."""
-        if self.row is not None:
-            group, row = self.row
-            return _images_of(self.file, group)[row]
-        with self.file.open("rb") as stream:
-            stream.seek(self.offset)
-            return stream.read(self.length)
+        """The bytes of the encoded picture; none where a table lacks them.
+
+        Raises:
+            OSError: if a file cannot be read.
+            RetintError: if the network fails, which says nothing of the picture.
+        """
+        try:
+            if self.row is not None:
+                group, row = self.row
+                return _images_of(self.file, group)[row]
+            with self.file.open("rb") as stream:
+                stream.seek(self.offset)
+                return stream.read(self.length)
+        except OSError as error:
+            if isinstance(self.file, Path):
+                raise
+            raise RetintError(f"{self.file} cannot be read now: {error}; try again") from error
 
 
 def find_pictures(source: Path) -> list[Picture]:
@@ -55,6 +65,9 @@ def find_pictures(source: Path) -> list[Picture]:
     Archives are .tar, such as WebDataset's shards and ImageNet's tar of tars, and .parquet with an
     image column, as the Hugging Face hub has them. Sorted by name; without retint's own colourings
     of pictures beside them.
+
+    Args:
+        source: a path, or a UPath of universal-pathlib for what lies at a URL.
 
     Raises:
         RetintError: if there is none, or an archive is damaged.
@@ -144,7 +157,7 @@ def _parquet(table: Path) -> Any:
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(table)
+        return ParquetFile(table if isinstance(table, Path) else table.open("rb"))
     except ArrowInvalid as error:
         reason = str(error).splitlines()[0]
         raise RetintError(f"{table} cannot be read as a Parquet file: {reason}") from error

@@ -15,7 +15,7 @@ from PIL import Image
 from retint import lab
 from retint.errors import RetintError
 from retint.evaluation.metrics import colorfulness
-from retint.models.palette import ab_palette
+from retint.palette import ab_palette
 from retint.pictures import Picture, is_colorless, open_picture
 from retint.tables import Table
 

@@ -66,7 +66,7 @@ def _key(pictures: Sequence[Picture], data: Data) -> str:
     digest = hashlib.sha256(f"1 {data.size} {data.fit}".encode())
     for file in sorted({picture.file for picture in pictures}):
         stat = file.stat()
-        digest.update(f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode())
+        digest.update(f"{file.resolve()} {stat.st_size} {stat.st_mtime}".encode())
     for picture in pictures:
         digest.update(f"{picture.name}\n".encode())
     return digest.hexdigest()[:16]

@@ -19,7 +19,7 @@ from retint.errors import RetintError
 from retint.export import export_run, read_onnx_weights, write_card
 from retint.model import list_models, model_path
 from retint.models import Generator, PatchGAN, create_generator, initialize
-from retint.models.palette import ab_palette
+from retint.palette import ab_palette
 from retint.pictures import find_pictures
 from retint.progress import Progress
 from retint.training.data import Photographs, Windows, load_photographs, split
