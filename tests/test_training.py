@@ -194,6 +194,29 @@ def test_a_killed_run_resumes_to_the_same_weights(photographs, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_run_killed_inside_an_epoch_resumes_to_the_same_weights(photographs, tmp_path):
+    changes = (*TINY, "data.batch_size=1", "data.validation=2", "stages.0.epochs=1")
+    changes = (*changes, "checkpoint_steps=1", "discriminator_width=8")
+    recipe = load_recipe("unet-gan", changes)
+    train(photographs, recipe, tmp_path / "whole", cache=tmp_path / "cache")
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-c", TRAIN, photographs, killed, tmp_path / "cache", *changes]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not (killed / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    state = torch.load(killed / "checkpoint.pt", weights_only=True)
+    assert state["epoch"] == 0
+    assert 0 < state["iteration"] < 22
+    train(photographs, recipe, killed, resume=True, cache=tmp_path / "cache")
+    first, second = (
+        load_file(run / "generator.safetensors") for run in (tmp_path / "whole", killed)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_the_shipped_model_is_small_and_takes_any_size():
     from retint.model import open_model
 

@@ -123,15 +123,18 @@ class _Trainer:
         with together(self.accelerator):
             self.saved = self.run.restore(self.device) if resume else None
         self.epoch = self.saved["epoch"] if self.saved else 0
+        self.iteration = self.saved["iteration"] if self.saved else 0
         require_same(
             self.accelerator,
-            self.epoch,
+            self.iteration,
             f"does not read the checkpoint that the first reads: all machines have to see {out}",
         )
         if resume and self.accelerator.is_main_process:
             self.run.rewind(self.saved)
         self.first_epoch, self.started = self.epoch, time.monotonic()
-        self.iteration = self.saved["iteration"] if self.saved else 0
+        # Of the epoch: 0, but after a checkpoint inside one, which other batches may have led to.
+        seen = self.saved.get("seen", 0) if self.saved else 0
+        self.first_step = min(-(-seen // self.batch), self.steps_per_epoch - 1)
         self.best = self.saved["best"] if self.saved else float("inf")
         if self.saved:
             self.bare.load_state_dict(self.saved["generator"])
@@ -158,39 +161,41 @@ class _Trainer:
             def advance_schedule(count: int, done: int = done) -> None:
                 step.set_progress((done + count) / total)
 
-            began = time.monotonic()
-            losses = self._train_epoch(number, one_step, advance_schedule)
-            seconds = time.monotonic() - began
-            self.epoch += 1
-            self._finish_epoch(number, losses, seconds)
-            last = self.epoch == start + stage.epochs
-            if self.epoch % self.recipe.checkpoint_every == 0 or last:
-                state = {
+            def state() -> dict[str, Any]:
+                return {
                     "stage": number,
                     "discriminator": discriminator.state_dict(),
                     "optimizers": step.state_dict(),
                 }
-                self._checkpoint(state)
+
+            began, steps = time.monotonic(), self.steps_per_epoch - self.first_step
+            losses = self._train_epoch(number, one_step, advance_schedule, state)
+            self.epoch, self.first_step = self.epoch + 1, 0
+            self._finish_epoch(number, losses, steps * self.batch / (time.monotonic() - began))
+            last = self.epoch == start + stage.epochs
+            if self.epoch % self.recipe.checkpoint_every == 0 or last:
+                self._checkpoint_epoch(state())
 
     def _train_epoch(
         self,
         stage: int,
         one_step: Callable[[Tensor], Tensor],
         advance_schedule: Callable[[int], None],
+        state: Callable[[], dict[str, Any]],
     ) -> dict[str, float]:
         """Give the mean losses of the epoch."""
-        # Order, augmentation and dropout of an epoch depend on its number alone, so that a run
-        # resumed from a checkpoint repeats them exactly.
         batches = self._shuffled_batches()
-        torch.manual_seed(self._epoch_seed(self.accelerator.process_index + 1))
+        self._seed_steps(self.first_step)
         sums = torch.zeros(len(LOSSES), device=self.device)
+        if self.saved and self.first_step:
+            sums = self.saved["means"] * self.first_step
         losses: dict[str, float] = {}
         epochs = sum(stage.epochs for stage in self.recipe.stages)
         title = f"epoch {self.epoch + 1} of {epochs} ({self.recipe.stages[stage].name})"
         with self.progress.task(title, self.steps_per_epoch) as advance:
-            for count, indices in enumerate(batches, start=1):
+            for count in range(self.first_step + 1, self.steps_per_epoch + 1):
                 advance_schedule(count - 1)
-                sums += one_step(indices)
+                sums += one_step(batches[count - 1])
                 self.iteration += 1
                 advance(count)
                 shown = self.iteration in _GRID_ITERATIONS
@@ -202,14 +207,18 @@ class _Trainer:
                     self._log("train", self.epoch + 1, {"stage": stage, **losses})
                 if shown:
                     self._grid(f"iteration-{self.iteration:06d}")
+                every = self.recipe.checkpoint_steps
+                if every and count % every == 0 and count < self.steps_per_epoch:
+                    means = self.accelerator.reduce(sums / count, "mean")
+                    self._checkpoint({**state(), "seen": count * self.batch, "means": means})
+                    self._seed_steps(count)
         return losses
 
-    def _finish_epoch(self, stage: int, losses: dict[str, float], seconds: float) -> None:
+    def _finish_epoch(self, stage: int, losses: dict[str, float], rate: float) -> None:
         """Validate and show the generator."""
         self.figures = validate(
             self.judged, self.windows, self.validation, self.recipe.strength, self.accelerator
         )
-        rate = self.steps_per_epoch * self.batch / seconds
         self._log(
             "validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate}
         )
@@ -232,11 +241,17 @@ class _Trainer:
         done = self.epoch - self.first_epoch
         return (time.monotonic() - self.started) / done * (epochs - self.epoch)
 
-    def _checkpoint(self, state: dict[str, Any]) -> None:
-        if not self.accelerator.is_main_process:
-            return
+    def _checkpoint_epoch(self, state: dict[str, Any]) -> None:
         improved = self.figures["score"] < self.best
         self.best = min(self.best, self.figures["score"])
+        self._checkpoint(state, best=improved)
+        if self.accelerator.is_main_process:
+            draw_graphs(self.run.folder, self.run.graphs)
+            write_page(self.run.folder, self.recipe, self._seconds_left())
+
+    def _checkpoint(self, state: dict[str, Any], *, best: bool = False) -> None:
+        if not self.accelerator.is_main_process:
+            return
         state |= {
             "epoch": self.epoch,
             "iteration": self.iteration,
@@ -244,9 +259,7 @@ class _Trainer:
             "generator": self.bare.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
         }
-        self.run.save(state, self.judged.state_dict(), best=improved)
-        draw_graphs(self.run.folder, self.run.graphs)
-        write_page(self.run.folder, self.recipe, self._seconds_left())
+        self.run.save(state, self.judged.state_dict(), best=best)
 
     def close(self) -> None:
         """Finish the run: its model card, and the best weights as a model file."""
@@ -335,6 +348,13 @@ class _Trainer:
         shares = whole.view(self.steps_per_epoch, self.accelerator.num_processes, -1)
         mine = shares[:, self.accelerator.process_index]
         return mine.to(self.device)
+
+    def _seed_steps(self, done: int) -> None:
+        """Let augmentation and dropout from here on depend on epoch and step alone.
+
+        So a run that was resumed from a checkpoint repeats them exactly.
+        """
+        torch.manual_seed(self._epoch_seed(self.accelerator.process_index + 1) + (done << 40))
 
     def _epoch_seed(self, use: int) -> int:
         return (self.recipe.seed * 1_000_003 + self.epoch) * 1_009 + use
