@@ -139,6 +139,10 @@ def test_parquet_of_the_hub_trains_like_the_folder(four, tmp_path):
         for source in (tmp_path / "hub", four)
     )
     assert (found.images == expected.images).all()
+    done = retint("data", "pack", tmp_path / "hub", "-o", tmp_path / "out")
+    assert "shards: 1 with 4 photographs" in done.stdout
+    packed = {picture.read() for picture in find_pictures(tmp_path / "out")}
+    assert packed == {file.read_bytes() for file in files}
 
 
 def test_photographs_at_urls_are_read(four, tmp_path):

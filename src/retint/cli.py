@@ -668,10 +668,11 @@ def pack(
     """Write photographs, shuffled, to WebDataset tar shards; unusable ones are left out."""
     with _needs_extra("data"):
         from retint.dataset.check import check_pictures
-        from retint.dataset.pack import pack_pictures
+        from retint.dataset.pack import pack_pictures, require_new
         from retint.pictures import find_pictures
         from retint.progress import Progress
 
+    require_new(out)
     pictures = find_pictures(photos)
     progress = Progress()
     dropped = []
@@ -691,7 +692,7 @@ def pack(
         )
     for line in [*dropped, *packed.left_out]:
         typer.echo(f"left out {line}", err=True)
-    typer.echo(f"{packed.pictures} photographs in {len(packed.shards)} shards in {out}")
+    typer.echo(f"shards: {len(packed.shards)} with {packed.pictures} photographs in {out}")
 
 
 class _Which(StrEnum):

@@ -20,6 +20,7 @@ from retint.pictures import Picture, decode
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
 _QUALITY = 92  # of what is scaled down
 _TOGETHER = 256  # pictures in work at a time, so that memory stays small
+_GROUPS = 3  # of Parquet rows that are mixed; as many as are kept in memory, but one
 _BLOCK = 512  # bytes; tar pads to it
 
 
@@ -57,8 +58,7 @@ def pack_pictures(
     Raises:
         RetintError: if `out` exists or cannot be written, or no picture can be used.
     """
-    if out.exists():
-        raise RetintError(f"{out} exists: give a new folder for the shards")
+    require_new(out)
     beside = out.with_name(out.name + ".partial")
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -70,6 +70,16 @@ def pack_pictures(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Packed([out / shard.name for shard in packed.shards], packed.pictures, packed.left_out)
+
+
+def require_new(out: Path) -> None:
+    """Check that there is no folder of shards yet, before long work for it.
+
+    Raises:
+        RetintError: if there is.
+    """
+    if out.exists():
+        raise RetintError(f"{out} exists: give a new folder for the shards")
 
 
 def _write(
@@ -104,11 +114,27 @@ def _encoded(
     pictures: Sequence[Picture], short_side: int | None, seed: int
 ) -> Iterator[tuple[Picture, tuple[bytes, str] | str]]:
     """Pictures in shuffled order, each with its bytes and suffix, or why it is left out."""
-    order = np.random.default_rng(seed).permutation(len(pictures))
+    shuffled = _shuffled(pictures, seed)
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(order), _TOGETHER):
-            some = [pictures[number] for number in order[start : start + _TOGETHER]]
+        for start in range(0, len(shuffled), _TOGETHER):
+            some = shuffled[start : start + _TOGETHER]
             yield from zip(some, pool.map(lambda one: _encode(one, short_side), some), strict=True)
+
+
+def _shuffled(pictures: Sequence[Picture], seed: int) -> list[Picture]:
+    """A random order, in which rows of a Parquet file stay near those they are read with."""
+    draw = np.random.default_rng(seed)
+    groups: dict[object, list[Picture]] = {}
+    for number, picture in enumerate(pictures):
+        group = (picture.file, picture.row[0]) if picture.row else number
+        groups.setdefault(group, []).append(picture)
+    together = list(groups.values())
+    drawn = [together[number] for number in draw.permutation(len(together))]
+    shuffled: list[Picture] = []
+    for start in range(0, len(drawn), _GROUPS):
+        some = [picture for group in drawn[start : start + _GROUPS] for picture in group]
+        shuffled += [some[number] for number in draw.permutation(len(some))]
+    return shuffled
 
 
 def _encode(picture: Picture, short_side: int | None) -> tuple[bytes, str] | str:
