@@ -18,7 +18,7 @@ from rich.console import Console
 from retint.evaluation.protocol import evaluate
 from retint.evaluation.report import table_of, write_report
 from retint.evaluation.systems import open_systems
-from retint.training.data import find_pictures
+from retint.pictures import find_pictures
 from retint.training.loop import train
 from retint.training.recipe import load_recipe
 

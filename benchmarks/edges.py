@@ -28,8 +28,8 @@ from rich.console import Console
 
 from retint import lab
 from retint.merge import fit_coloring
+from retint.pictures import decode, find_pictures
 from retint.tables import Table
-from retint.training.data import decode, find_pictures
 
 Float = NDArray[Any]  # float32
 

@@ -24,7 +24,7 @@ from retint.export import build_generator, read_onnx_weights
 from retint.merge import fit_coloring, lightness_of, merge
 from retint.model import model_path
 from retint.models import Generator, Readout
-from retint.training.data import find_pictures
+from retint.pictures import find_pictures
 from retint.training.recipe import load_recipe
 
 READOUTS = {

@@ -29,7 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from retint.models import Generator, PatchGAN, create_generator, initialize
-from retint.training.data import Picture, Windows, find_pictures, load_photographs
+from retint.pictures import Picture, find_pictures
+from retint.training.data import Windows, load_photographs
 from retint.training.recipe import Recipe, load_recipe
 from retint.training.step import GraphedStep, Step
 

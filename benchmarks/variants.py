@@ -22,8 +22,8 @@ from retint import Colorizer, Hint
 from retint.evaluation.metrics import ciede2000, colorfulness, psnr
 from retint.evaluation.protocol import lab_of, load_picture
 from retint.evaluation.systems import JudgedPicture
+from retint.pictures import find_pictures
 from retint.tables import Table
-from retint.training.data import find_pictures
 
 SEEDS = (1, 2, 3)
 POINTS = (0, 1, 2, 5, 10, 50)

@@ -4,8 +4,8 @@ import torch
 
 from retint.errors import RetintError
 from retint.models import EncoderUNet, PatchGAN, Readout, UNet, create_generator, initialize
-from retint.models.palette import ab_palette
 from retint.models.pretrained import pretrained_weights
+from retint.palette import ab_palette
 
 SMALL = {
     "unet": {"width": 8, "depth": 5},

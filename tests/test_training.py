@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
-from retint.training.data import find_pictures, load_photographs, split
+from retint.pictures import find_pictures
+from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
 from retint.training.recipe import list_recipes, load_recipe
@@ -189,6 +190,29 @@ def test_a_killed_run_resumes_to_the_same_weights(photographs, tmp_path):
     assert start(tmp_path / "killed").wait() == 0
     first, second = (
         load_file(tmp_path / run / "generator.safetensors") for run in ("whole", "killed")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_killed_inside_an_epoch_resumes_to_the_same_weights(photographs, tmp_path):
+    changes = (*TINY, "data.batch_size=1", "data.validation=2", "stages.0.epochs=1")
+    changes = (*changes, "checkpoint_steps=1", "discriminator_width=8")
+    recipe = load_recipe("unet-gan", changes)
+    train(photographs, recipe, tmp_path / "whole", cache=tmp_path / "cache")
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-c", TRAIN, photographs, killed, tmp_path / "cache", *changes]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not (killed / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    state = torch.load(killed / "checkpoint.pt", weights_only=True)
+    assert state["epoch"] == 0
+    assert 0 < state["iteration"] < 22
+    train(photographs, recipe, killed, resume=True, cache=tmp_path / "cache")
+    first, second = (
+        load_file(run / "generator.safetensors") for run in (tmp_path / "whole", killed)
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -68,6 +68,21 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be text
             stream.reconfigure(errors="surrogateescape" if os.name == "posix" else "replace")
     app()
+
+
+def _source(text: str | Path) -> Path:
+    """A path of photographs, or what stands for one at a URL that fsspec knows."""
+    if "://" not in str(text):
+        return Path(text)
+    with _needs_extra("data"):
+        from upath import UPath
+
+    try:
+        remote: Any = UPath(text)
+        remote.fs  # noqa: B018 - what the scheme needs is only missed here
+    except (ImportError, ValueError) as error:
+        raise RetintError(f"{text} cannot be opened: {error}") from error
+    return cast(Path, remote)
 
 
 def _log_details(wanted: bool) -> None:
@@ -373,7 +388,10 @@ def serve(
 @app.command()
 def train(
     photos: Annotated[
-        Path, typer.Argument(help="A folder of colour photographs, or a tar archive of them.")
+        Path,
+        typer.Argument(
+            parser=_source, help="Colour photographs: a folder, archives of them, or a URL."
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RUN", help="The run folder to make.")
@@ -409,7 +427,7 @@ def train(
         from retint.training.recipe import load_recipe
 
     own = out / "recipe.yaml"
-    if resume and not own.exists():
+    if resume and not own.exists() and os.environ.get("RANK", "0") == "0":
         typer.echo(f"nothing to resume in {out}: starting anew", err=True)
     name = recipe or (str(own) if resume and own.exists() else "default")
     train_run(photos, load_recipe(name, changes or ()), out, resume=resume, init=init)
@@ -428,7 +446,9 @@ def evaluate(
     photos: Annotated[
         Path,
         typer.Argument(
-            metavar="PHOTOS", help="Colour photographs: a folder, or a tar archive of them."
+            parser=_source,
+            metavar="PHOTOS",
+            help="Colour photographs: a folder, archives of them, or a URL.",
         ),
     ],
     out: Annotated[
@@ -469,8 +489,8 @@ def evaluate(
         from retint.evaluation.report import table_of, write_report
         from retint.evaluation.systems import open_systems
         from retint.outputs import check_free
+        from retint.pictures import find_pictures
         from retint.progress import Progress
-        from retint.training.data import find_pictures
 
     check_free(out, overwrite=overwrite)
     systems = open_systems(targets, seed, aged=aged)
@@ -523,7 +543,9 @@ def reproduce(
     photos: Annotated[
         Path,
         typer.Argument(
-            metavar="PHOTOS", help="Colour photographs, the report had 5000: a folder or a tar."
+            parser=_source,
+            metavar="PHOTOS",
+            help="Colour photographs, the report had 5000: a folder or a tar.",
         ),
     ],
     out: Annotated[
@@ -532,7 +554,10 @@ def reproduce(
     tests: Annotated[
         list[Path] | None,
         typer.Option(
-            "--test", metavar="PHOTOS", help="Photographs to test on, such as COCO's. Repeatable."
+            "--test",
+            parser=_source,
+            metavar="PHOTOS",
+            help="Photographs to test on, such as COCO's. Repeatable.",
         ),
     ] = None,
     small: Annotated[
@@ -571,6 +596,110 @@ def reproduce(
         typer.echo(evaluation.protocol.line())
         _print(table_of(evaluation))
     typer.echo(f"wrote {done.report}")
+
+
+data_app = typer.Typer(help="Check, measure and pack photographs before they train a model.")
+app.add_typer(data_app, name="data")
+
+_Photos = Annotated[
+    Path,
+    typer.Argument(
+        parser=_source,
+        metavar="PHOTOS",
+        help="Colour photographs: a folder, archives of them, or a URL.",
+    ),
+]
+
+
+@data_app.command()
+def check(
+    photos: _Photos,
+    duplicates: Annotated[
+        bool, typer.Option(help="Look for near-duplicates, mirrored ones too.")
+    ] = True,
+) -> None:
+    """Name the pictures that training is better off without, and say why, one a line."""
+    with _needs_extra("data"):
+        from retint.dataset.check import check_pictures
+        from retint.pictures import find_pictures
+        from retint.progress import Progress
+
+    pictures = find_pictures(photos)
+    with Progress().task("checking", len(pictures)) as advance:
+        checked = check_pictures(pictures, duplicates=duplicates, progress=advance)
+    for finding in checked.findings:
+        typer.echo(f"{finding.picture.name}: {finding.reason}")
+    typer.echo(f"{len(checked.good)} good, {len(checked.findings)} not", err=True)
+
+
+@data_app.command()
+def stats(
+    photos: _Photos,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE.png", help="Figure to write.")
+    ] = Path("colours.png"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the figure.")] = False,
+) -> None:
+    """Print what colours and sizes the photographs have, and draw them."""
+    if out.exists() and not overwrite:
+        raise RetintError(f"{out} exists: add --overwrite, or give another --out")
+    with _needs_extra("data"):
+        from retint.dataset.stats import draw_statistics, measure_pictures
+        from retint.pictures import find_pictures
+        from retint.progress import Progress
+
+    pictures = find_pictures(photos)
+    with Progress().task("measuring", len(pictures)) as advance:
+        statistics = measure_pictures(pictures, advance)
+    _print(statistics.table())
+    draw_statistics(statistics, out)
+    typer.echo(f"wrote {out}")
+
+
+@data_app.command()
+def pack(
+    photos: _Photos,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to make.")],
+    short_side: Annotated[
+        int | None,
+        typer.Option(min=32, metavar="PIXELS", help="Scale larger pictures down to this."),
+    ] = None,
+    shard_megabytes: Annotated[
+        int, typer.Option(min=1, metavar="MB", help="Largest size of a shard.")
+    ] = 100,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Leave near-duplicates out, too.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the pictures.")] = 0,
+) -> None:
+    """Write photographs, shuffled, to WebDataset tar shards; unusable ones are left out."""
+    with _needs_extra("data"):
+        from retint.dataset.check import check_pictures
+        from retint.dataset.pack import pack_pictures, require_new
+        from retint.pictures import find_pictures
+        from retint.progress import Progress
+
+    require_new(out)
+    pictures = find_pictures(photos)
+    progress = Progress()
+    dropped = []
+    if unique:
+        with progress.task("checking", len(pictures)) as advance:
+            checked = check_pictures(pictures, progress=advance)
+        pictures = checked.good
+        dropped = [f"{finding.picture.name}: {finding.reason}" for finding in checked.findings]
+    with progress.task("packing", len(pictures)) as advance:
+        packed = pack_pictures(
+            pictures,
+            out,
+            short_side=short_side,
+            shard_bytes=shard_megabytes * 1_000_000,
+            seed=seed,
+            progress=advance,
+        )
+    for line in [*dropped, *packed.left_out]:
+        typer.echo(f"left out {line}", err=True)
+    typer.echo(f"shards: {len(packed.shards)} with {packed.pictures} photographs in {out}")
 
 
 class _Which(StrEnum):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from retint import __version__
 from retint.errors import RetintError
 from retint.models import Generator, Readout, create_generator
-from retint.models.palette import ab_palette
+from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
     read_facts,

@@ -11,8 +11,9 @@ from retint.evaluation.protocol import Evaluation, evaluate
 from retint.evaluation.report import table_of, write_report
 from retint.evaluation.systems import open_systems
 from retint.models.pretrained import pretrained_weights
+from retint.pictures import find_pictures
 from retint.training.comparison import Comparison, compare_runs
-from retint.training.data import find_pictures
+from retint.training.distributed import launched
 from retint.training.loop import train
 from retint.training.recipe import Recipe, load_recipe
 from retint.training.run import write_text
@@ -64,6 +65,11 @@ def reproduce(
         changes: further `key=value` for both recipes.
         say: told what comes next.
     """
+    if launched() > 1:
+        raise RetintError(
+            "retint reproduce runs in one process: train its two runs with retint train on several "
+            "GPUs first, then call it without the launcher"
+        )
     recipes = [_unet(small, changes), _pretrained(small, changes, say)]
     runs = [out / recipe.name for recipe in recipes]
     for recipe, run in zip(recipes, runs, strict=True):

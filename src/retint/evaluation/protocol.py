@@ -30,7 +30,7 @@ from retint.evaluation.systems import (
     System,
     mean_color_beside,
 )
-from retint.training.data import Picture, decode
+from retint.pictures import Picture, decode
 
 _RESAMPLES = 1000
 _LEVEL = 0.95

@@ -11,9 +11,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from retint.models.palette import ab_palette
 from retint.models.pretrained import pretrained_weights
 from retint.models.registry import Generator, register_generator
+from retint.palette import ab_palette
 
 Upsampling = Literal["pixelshuffle", "bilinear"]
 

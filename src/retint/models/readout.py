@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from retint import lab
-from retint.models.palette import ab_palette
+from retint.palette import ab_palette
 
 
 class Readout(nn.Module):

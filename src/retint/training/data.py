@@ -1,12 +1,12 @@
-"""Photographs to batches: find, decode once into a cache of bytes, split, cut windows."""
+"""Photographs to batches: decode once into a cache of bytes, split, cut windows."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+import platform
+import shutil
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,40 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from platformdirs import user_cache_path
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from retint.errors import RetintError
-from retint.photo import is_output
+from retint.pictures import Picture, decode
 from retint.training.recipe import Data
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is cut off
-_MIN_SIDE = 32
-_MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture file, or a part of a tar archive."""
-
-    name: str
-    file: Path
-    offset: int = 0
-    length: int = -1
-
-    @property
-    def in_archive(self) -> bool:
-        """Whether `name` is that of a member of an archive."""
-        return self.length >= 0
-
-    def read(self) -> bytes:
-        """The bytes of the encoded picture."""
-        with self.file.open("rb") as stream:
-            stream.seek(self.offset)
-            return stream.read(self.length)
 
 
 @dataclass(frozen=True)
@@ -61,38 +37,6 @@ class Photographs:
     images: NDArray[np.uint8]
     sizes: NDArray[np.int64]
     rejected: list[str]
-
-
-def find_pictures(source: Path) -> list[Picture]:
-    """Pictures of a folder and its sub-folders, or of a tar archive, or of a folder of archives.
-
-    Sorted by name; without retint's own colourings of pictures beside them.
-
-    Raises:
-        RetintError: if there is none.
-    """
-    if not source.exists():
-        raise RetintError(f"{source} does not exist: give a folder of photographs or a .tar file")
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-    pictures: list[Picture] = []
-    for file in files:
-        if file.suffix == ".tar":
-            pictures += _members(file)
-        elif file.suffix.lower() in _SUFFIXES and not is_output(file):
-            pictures.append(Picture(file.relative_to(source.parent).as_posix(), file))
-    if not pictures:
-        raise RetintError(f"{source} holds no pictures: give a folder of photographs or a .tar")
-    return sorted(pictures, key=lambda picture: picture.name)
-
-
-def _members(archive: Path) -> Iterator[Picture]:
-    try:
-        with tarfile.open(archive, "r:") as tar:
-            for member in tar:
-                if member.isfile() and Path(member.name).suffix.lower() in _SUFFIXES:
-                    yield Picture(member.name, archive, member.offset_data, member.size)
-    except tarfile.TarError as error:
-        raise RetintError(f"{archive} cannot be read as a tar archive: {error}") from error
 
 
 def load_photographs(
@@ -122,7 +66,7 @@ def _key(pictures: Sequence[Picture], data: Data) -> str:
     digest = hashlib.sha256(f"1 {data.size} {data.fit}".encode())
     for file in sorted({picture.file for picture in pictures}):
         stat = file.stat()
-        digest.update(f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode())
+        digest.update(f"{file.resolve()} {stat.st_size} {stat.st_mtime}".encode())
     for picture in pictures:
         digest.update(f"{picture.name}\n".encode())
     return digest.hexdigest()[:16]
@@ -132,7 +76,8 @@ def _build_cache(
     folder: Path, pictures: Sequence[Picture], data: Data, progress: Callable[[int], None]
 ) -> None:
     side = data.size if data.fit == "squash" else round(data.size * _LONG_SIDE)
-    building = folder.with_name(f"{folder.name}.{os.getpid()}")
+    # Machines may share the folder.
+    building = folder.with_name(f"{folder.name}.{platform.node()}-{os.getpid()}")
     building.mkdir(parents=True, exist_ok=True)
     shape = (len(pictures), side, side, 3)
     images = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, shape)
@@ -161,25 +106,7 @@ def _build_cache(
     except OSError:  # another process finished the same cache first
         if not (folder / "names.txt").exists():
             raise
-
-
-def decode(
-    picture: Picture, resize: Callable[[Image.Image], Image.Image]
-) -> NDArray[np.uint8] | str:
-    """Pixels (H, W, 3) of a colour photograph, upright and resized, or why it is of no use."""
-    try:
-        with Image.open(io.BytesIO(picture.read())) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-        return f"unreadable ({error})"
-    except Image.DecompressionBombError:
-        return "too large"
-    if min(image.size) < _MIN_SIDE:
-        return f"tiny ({image.width} x {image.height})"
-    pixels = np.asarray(resize(image))
-    if float((pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)).mean()) < _MIN_CHROMA:
-        return "grey"
-    return pixels
+        shutil.rmtree(building)
 
 
 def _resize(image: Image.Image, data: Data, side: int) -> Image.Image:

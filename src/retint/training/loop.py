@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -21,9 +19,11 @@ from retint.errors import RetintError
 from retint.export import export_run, read_onnx_weights, write_card
 from retint.model import list_models, model_path
 from retint.models import Generator, PatchGAN, Readout, create_generator, initialize
-from retint.models.palette import ab_palette
+from retint.palette import ab_palette
+from retint.pictures import find_pictures
 from retint.progress import Progress
-from retint.training.data import Windows, find_pictures, load_photographs, split
+from retint.training.data import Photographs, Windows, load_photographs, split
+from retint.training.distributed import require_same, share_statistics, start, together
 from retint.training.graphs import draw_graphs, save_grid
 from retint.training.losses import nearest_histogram, rebalancing_weights
 from retint.training.page import duration, write_page
@@ -87,45 +87,54 @@ class _Trainer:
         cache: Path | None,
     ) -> None:
         self.recipe = recipe
-        AcceleratorState._reset_state()  # else it refuses another precision in the same process
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if recipe.precision == "bf16" else "no",
-            # D runs twice before its backward; broadcasting its norms in between would fail.
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
+        self.accelerator = start(recipe)
         self.device = self.accelerator.device
         self.progress = Progress(self.accelerator.is_main_process)
         torch.backends.cudnn.benchmark = True
 
-        pictures = find_pictures(photos)
-        with self.progress.task("decoding photographs", len(pictures)) as advance:
-            photographs = load_photographs(pictures, recipe.data, advance, cache)
-        training, validation = split(len(photographs.names), recipe.data, recipe.seed)
+        require_same(self.accelerator, recipe, "has another recipe: give all the same command")
+        photographs = self._photographs(photos, cache)
+        with together(self.accelerator):
+            training, validation = split(len(photographs.names), recipe.data, recipe.seed)
         self.training = torch.from_numpy(training)
         self.validation = torch.from_numpy(validation).to(self.device)
         self.windows = Windows(photographs, recipe.data, self.device)
-        self.steps_per_epoch = len(training) // (
-            recipe.data.batch_size * self.accelerator.num_processes
-        )
-        if self.steps_per_epoch == 0:
-            raise RetintError(
-                f"{len(training)} training photographs do not fill one batch of "
-                f"{recipe.data.batch_size}: add photographs or --set data.batch_size=N"
-            )
+        self.batch = recipe.data.batch_size * self.accelerator.num_processes
+        self.steps_per_epoch = len(training) // self.batch
+        with together(self.accelerator):
+            if self.steps_per_epoch == 0:
+                raise RetintError(
+                    f"{len(training)} training photographs do not fill one batch of {self.batch}: "
+                    "add photographs or --set data.batch_size=N"
+                )
         self.progress.say(
             f"{len(training)} photographs to train on, {len(validation)} to validate, "
             f"{len(photographs.rejected)} left out (listed in run.json)"
         )
 
         self.mean_ab, self.palette_weights = self._color_statistics()
-        self._make_generator(init)
+        with together(self.accelerator):
+            self._make_generator(init)
+        self.generator = self.accelerator.prepare(self._compiled(self.bare))
         self.run = Run(out)
-        if self.accelerator.is_main_process:
-            self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
-        self.saved = self.run.restore(self.device) if resume else None
+        with together(self.accelerator):
+            if self.accelerator.is_main_process:
+                self.run.start(recipe, self._facts(photos, photographs.rejected), resume=resume)
+        with together(self.accelerator):
+            self.saved = self.run.restore(self.device) if resume else None
         self.epoch = self.saved["epoch"] if self.saved else 0
-        self.first_epoch, self.started = self.epoch, time.monotonic()
         self.iteration = self.saved["iteration"] if self.saved else 0
+        require_same(
+            self.accelerator,
+            self.iteration,
+            f"does not read the checkpoint that the first reads: all machines have to see {out}",
+        )
+        if resume and self.accelerator.is_main_process:
+            self.run.rewind(self.saved)
+        self.first_epoch, self.started = self.epoch, time.monotonic()
+        # Of the epoch: 0, but after a checkpoint inside one, which other batches may have led to.
+        seen = self.saved.get("seen", 0) if self.saved else 0
+        self.first_step = min(-(-seen // self.batch), self.steps_per_epoch - 1)
         self.best = self.saved["best"] if self.saved else float("inf")
         if self.saved:
             self.bare.load_state_dict(self.saved["generator"])
@@ -152,55 +161,64 @@ class _Trainer:
             def advance_schedule(count: int, done: int = done) -> None:
                 step.set_progress((done + count) / total)
 
-            began = time.monotonic()
-            losses = self._train_epoch(number, one_step, advance_schedule)
-            seconds = time.monotonic() - began
-            self.epoch += 1
-            self._finish_epoch(number, losses, seconds)
-            last = self.epoch == start + stage.epochs
-            if self.epoch % self.recipe.checkpoint_every == 0 or last:
-                state = {
+            def state() -> dict[str, Any]:
+                return {
                     "stage": number,
                     "discriminator": discriminator.state_dict(),
                     "optimizers": step.state_dict(),
                 }
-                self._checkpoint(state)
+
+            began, steps = time.monotonic(), self.steps_per_epoch - self.first_step
+            losses = self._train_epoch(number, one_step, advance_schedule, state)
+            self.epoch, self.first_step = self.epoch + 1, 0
+            self._finish_epoch(number, losses, steps * self.batch / (time.monotonic() - began))
+            last = self.epoch == start + stage.epochs
+            if self.epoch % self.recipe.checkpoint_every == 0 or last:
+                self._checkpoint_epoch(state())
 
     def _train_epoch(
         self,
         stage: int,
         one_step: Callable[[Tensor], Tensor],
         advance_schedule: Callable[[int], None],
+        state: Callable[[], dict[str, Any]],
     ) -> dict[str, float]:
         """Give the mean losses of the epoch."""
-        # Order, augmentation and dropout of an epoch depend on its number alone, so that a run
-        # resumed from a checkpoint repeats them exactly.
         batches = self._shuffled_batches()
-        torch.manual_seed(self._epoch_seed(self.accelerator.process_index + 1))
+        self._seed_steps(self.first_step)
         sums = torch.zeros(len(LOSSES), device=self.device)
+        if self.saved and self.first_step:
+            sums = self.saved["means"] * self.first_step
         losses: dict[str, float] = {}
         epochs = sum(stage.epochs for stage in self.recipe.stages)
         title = f"epoch {self.epoch + 1} of {epochs} ({self.recipe.stages[stage].name})"
         with self.progress.task(title, self.steps_per_epoch) as advance:
-            for count, indices in enumerate(batches, start=1):
+            for count in range(self.first_step + 1, self.steps_per_epoch + 1):
                 advance_schedule(count - 1)
-                sums += one_step(indices)
+                sums += one_step(batches[count - 1])
                 self.iteration += 1
                 advance(count)
                 shown = self.iteration in _GRID_ITERATIONS
                 if shown or count % _LOG_EVERY == 0 or count == self.steps_per_epoch:
                     means = self.accelerator.reduce(sums / count, "mean").tolist()
                     losses = dict(zip(LOSSES, means, strict=True))
-                    self._check_finite(losses)
+                    with together(self.accelerator):
+                        self._check_finite(losses)
                     self._log("train", self.epoch + 1, {"stage": stage, **losses})
                 if shown:
                     self._grid(f"iteration-{self.iteration:06d}")
+                every = self.recipe.checkpoint_steps
+                if every and count % every == 0 and count < self.steps_per_epoch:
+                    means = self.accelerator.reduce(sums / count, "mean")
+                    self._checkpoint({**state(), "seen": count * self.batch, "means": means})
+                    self._seed_steps(count)
         return losses
 
-    def _finish_epoch(self, stage: int, losses: dict[str, float], seconds: float) -> None:
-        """Validate and show the generator; every process does, so that none waits."""
-        self.figures = validate(self.judged, self.windows, self.validation, self.readout)
-        rate = self.steps_per_epoch * self.recipe.data.batch_size / seconds
+    def _finish_epoch(self, stage: int, losses: dict[str, float], rate: float) -> None:
+        """Validate and show the generator."""
+        self.figures = validate(
+            self.judged, self.windows, self.validation, self.readout, self.accelerator
+        )
         self._log(
             "validation", self.epoch, {"stage": stage, **self.figures, "images_per_second": rate}
         )
@@ -223,11 +241,17 @@ class _Trainer:
         done = self.epoch - self.first_epoch
         return (time.monotonic() - self.started) / done * (epochs - self.epoch)
 
-    def _checkpoint(self, state: dict[str, Any]) -> None:
-        if not self.accelerator.is_main_process:
-            return
+    def _checkpoint_epoch(self, state: dict[str, Any]) -> None:
         improved = self.figures["score"] < self.best
         self.best = min(self.best, self.figures["score"])
+        self._checkpoint(state, best=improved)
+        if self.accelerator.is_main_process:
+            draw_graphs(self.run.folder, self.run.graphs)
+            write_page(self.run.folder, self.recipe, self._seconds_left())
+
+    def _checkpoint(self, state: dict[str, Any], *, best: bool = False) -> None:
+        if not self.accelerator.is_main_process:
+            return
         state |= {
             "epoch": self.epoch,
             "iteration": self.iteration,
@@ -235,9 +259,7 @@ class _Trainer:
             "generator": self.bare.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
         }
-        self.run.save(state, self.judged.state_dict(), best=improved)
-        draw_graphs(self.run.folder, self.run.graphs)
-        write_page(self.run.folder, self.recipe, self._seconds_left())
+        self.run.save(state, self.judged.state_dict(), best=best)
 
     def close(self) -> None:
         """Finish the run: its model card, and the best weights as a model file."""
@@ -248,6 +270,21 @@ class _Trainer:
             model = export_run(self.run.folder)
             self.progress.say(f"wrote {model}: retint colorize photo.jpg --model {model}")
         self.accelerator.end_training()
+
+    def _photographs(self, photos: Path, cache: Path | None) -> Photographs:
+        """One process of each machine decodes, the others then find its cache."""
+        for decodes in (True, False):
+            with together(self.accelerator):
+                if self.accelerator.is_local_main_process == decodes:
+                    pictures = find_pictures(photos)
+                    with self.progress.task("decoding photographs", len(pictures)) as advance:
+                        photographs = load_photographs(pictures, self.recipe.data, advance, cache)
+        require_same(
+            self.accelerator,
+            photographs.names,
+            f"finds other photographs in {photos} than the first",
+        )
+        return photographs
 
     def _make_generator(self, init: str | None) -> None:
         network = self.recipe.generator
@@ -263,6 +300,7 @@ class _Trainer:
             initialize(self.bare, network.init)
         if init is not None:
             _load_initial(self.bare, init)
+        self.bare = share_statistics(self.bare, self.accelerator)
         self.bare.to(self.device).to(memory_format=torch.channels_last)
         self.ema = (
             copy.deepcopy(self.bare).requires_grad_(False).eval() if self.recipe.ema else None
@@ -270,12 +308,12 @@ class _Trainer:
         self.readout = Readout(**self.recipe.readout.model_dump()).to(self.device)
         # What is validated, shown and exported.
         self.judged: Generator = self.ema if self.ema is not None else self.bare
-        self.generator = self.accelerator.prepare(self._compiled(self.bare))
 
     def _make_step(self, number: int) -> tuple[Step, PatchGAN]:
         torch.manual_seed(self.recipe.seed + number)
         discriminator = PatchGAN(width=self.recipe.discriminator_width)
         initialize(discriminator)
+        discriminator = share_statistics(discriminator, self.accelerator)
         discriminator.to(self.device).to(memory_format=torch.channels_last)
         step = Step(
             self.recipe,
@@ -312,10 +350,17 @@ class _Trainer:
         """Picture indices of an epoch, (steps, batch), this process's share of them."""
         order = torch.Generator().manual_seed(self._epoch_seed(0))
         shuffled = self.training[torch.randperm(len(self.training), generator=order)]
-        world, batch = self.accelerator.num_processes, self.recipe.data.batch_size
-        whole = shuffled[: self.steps_per_epoch * world * batch]
-        mine = whole.view(self.steps_per_epoch, world, batch)[:, self.accelerator.process_index]
+        whole = shuffled[: self.steps_per_epoch * self.batch]
+        shares = whole.view(self.steps_per_epoch, self.accelerator.num_processes, -1)
+        mine = shares[:, self.accelerator.process_index]
         return mine.to(self.device)
+
+    def _seed_steps(self, done: int) -> None:
+        """Let augmentation and dropout from here on depend on epoch and step alone.
+
+        So a run that was resumed from a checkpoint repeats them exactly.
+        """
+        torch.manual_seed(self._epoch_seed(self.accelerator.process_index + 1) + (done << 40))
 
     def _epoch_seed(self, use: int) -> int:
         return (self.recipe.seed * 1_000_003 + self.epoch) * 1_009 + use

@@ -96,6 +96,9 @@ class Recipe(_Section):
     compile: bool = Field(False, description="torch.compile the networks: slower start, then fast")
     seed: int = 0
     checkpoint_every: int = Field(1, ge=1, description="epochs between checkpoints")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="steps between checkpoints inside an epoch; null: none there"
+    )
 
     def to_yaml(self) -> str:
         """The recipe as a file that `load_recipe` reads back."""

@@ -87,9 +87,8 @@ class Run:
         beside.replace(self.checkpoint)
 
     def restore(self, device: torch.device) -> dict[str, Any] | None:
-        """Read the checkpoint, and forget what was logged after it; None if there is none."""
+        """Read the checkpoint; None if there is none."""
         if not self.checkpoint.exists():
-            self._metrics.unlink(missing_ok=True)
             return None
         try:
             state: dict[str, Any] = torch.load(
@@ -99,9 +98,14 @@ class Run:
             raise RetintError(
                 f"{self.checkpoint} is damaged and cannot be resumed from: start a new run"
             ) from error
-        if self._metrics.exists():
-            os.truncate(self._metrics, state["metrics_size"])
         return state
+
+    def rewind(self, state: Mapping[str, Any] | None) -> None:
+        """Forget what was logged after the checkpoint that `restore` gave."""
+        if state is None:
+            self._metrics.unlink(missing_ok=True)
+        elif self._metrics.exists():
+            os.truncate(self._metrics, state["metrics_size"])
 
     def close(self) -> None:
         """Flush the TensorBoard events."""

@@ -13,7 +13,7 @@ from torch.optim import Adam
 
 from retint import lab
 from retint.models import Generator
-from retint.models.palette import ab_palette
+from retint.palette import ab_palette
 from retint.training.degrade import aged_lightness
 from retint.training.hints import random_hints
 from retint.training.losses import (

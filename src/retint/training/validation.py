@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +21,7 @@ def validate(
     windows: Windows,
     indices: Tensor,
     readout: Readout,
+    accelerator: Accelerator,
     batch_size: int = 32,
 ) -> dict[str, float]:
     """Means over the validation pictures `indices`, of the colours that are read out.
@@ -27,10 +29,12 @@ def validate(
     Returns `psnr` of clipped sRGB (dB); `ab_error`, the distance in the ab plane as a share of
     the grey picture's; `colorfulness`, as a share of the truth's; and `score`, `ab_error` plus
     `|ln colorfulness|`: lower is better. Error alone is lowest for pictures half as colourful as
-    life, so the score charges for missing colour too.
+    life, so the score charges for missing colour too. Each process takes its share of the pictures
+    and gets the means over all.
     """
     sums = torch.zeros(5, device=indices.device, dtype=torch.float64)
-    for batch in indices.split(batch_size):
+    share = indices[accelerator.process_index :: accelerator.num_processes]
+    for batch in share.split(batch_size) if len(share) else ():
         rgb = windows.batch(batch, train=False)
         ab, lightness, true_ab = predict(generator, rgb, readout)
         result = normalized_lab_to_rgb(lightness, ab).clamp(0, 1)
@@ -44,7 +48,7 @@ def validate(
                 _colorfulness(rgb).sum(),
             )
         )
-    psnr, error, grey_error, colourful, true_colourful = sums.tolist()
+    psnr, error, grey_error, colourful, true_colourful = accelerator.reduce(sums, "sum").tolist()
     figures = {
         "psnr": psnr / len(indices),
         "ab_error": error / grey_error,

@@ -1,0 +1,1 @@
+"""Data sets looked at before they train: checked, measured, packed into shards."""

@@ -1,0 +1,149 @@
+"""What colours and sizes a set of pictures has, in numbers and as one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from retint import lab
+from retint.errors import RetintError
+from retint.evaluation.metrics import colorfulness
+from retint.palette import ab_palette
+from retint.pictures import Picture, is_colorless, open_picture
+from retint.tables import Table
+
+_SIDE = 64  # pictures are looked at so small
+_EDGES = np.arange(-115, 116, 10)  # of the squares of the palette
+_RARE = 1e-5  # of the pixels; colours below it teach nothing
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One picture: its size, and the ab histogram, chroma histogram and colourfulness of it."""
+
+    size: tuple[int, int]
+    ab: NDArray[np.float64]
+    mean_ab: NDArray[np.float64]
+    chroma: NDArray[np.float64]
+    colorfulness: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Figures of a set; every picture counts the same, whatever its size.
+
+    Attributes:
+        left_out: unreadable, grey and tiny pictures, and why.
+        sides: (N,) shorter sides, pixels.
+        mean_ab: mean a and b.
+        ab: (23, 23) share of the pixels by a and b, in squares of 10.
+        chroma: (120,) share of the pixels by chroma.
+        colorfulness: (N,) M3 of Hasler and Suesstrunk.
+    """
+
+    left_out: list[str]
+    sides: NDArray[np.int64]
+    mean_ab: NDArray[np.float64]
+    ab: NDArray[np.float64]
+    chroma: NDArray[np.float64]
+    colorfulness: NDArray[np.float64]
+
+    def palette_share(self) -> float:
+        """Share of the palette's colours that more than one in 100,000 pixels has."""
+        a, b = ((ab_palette() + 115) // 10).astype(int).T
+        return float((self.ab[a, b] > _RARE).mean())
+
+    def table(self) -> Table:
+        """The figures, one a row."""
+        low, middle, high = np.quantile(self.sides, (0, 0.5, 1))
+        dull, median, vivid = np.quantile(self.colorfulness, (0.1, 0.5, 0.9))
+        rows = [
+            ("photographs", f"{len(self.sides)}"),
+            ("left out", f"{len(self.left_out)}"),
+            ("shorter side, least, median, most", f"{low:.0f}, {middle:.0f}, {high:.0f} px"),
+            ("mean a, b", f"{self.mean_ab[0]:.2f}, {self.mean_ab[1]:.2f}"),
+            ("mean chroma", f"{float(self.chroma @ (np.arange(len(self.chroma)) + 0.5)):.1f}"),
+            ("pixels of chroma below 10", f"{self.chroma[:10].sum():.0%}"),
+            ("colourfulness, 10%, median, 90%", f"{dull:.0f}, {median:.0f}, {vivid:.0f}"),
+            (f"of the palette's {len(ab_palette())} colours", f"{self.palette_share():.0%}"),
+        ]
+        return Table(("", "value"), rows)
+
+
+def measure_pictures(
+    pictures: Sequence[Picture], progress: Callable[[int], None] = lambda _: None
+) -> Statistics:
+    """Measure colours and sizes; `progress` is called with the number of pictures done.
+
+    Raises:
+        RetintError: if no picture can be used.
+    """
+    looks: list[_Look] = []
+    left_out: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        for done, (picture, look) in enumerate(
+            zip(pictures, pool.map(_look, pictures), strict=True), start=1
+        ):
+            if isinstance(look, str):
+                left_out.append(f"{picture.name}: {look}")
+            else:
+                looks.append(look)
+            progress(done)
+    if not looks:
+        raise RetintError(f"no usable colour photograph among {len(pictures)}: {left_out[0]}")
+    return Statistics(
+        left_out,
+        np.array([min(look.size) for look in looks]),
+        np.mean([look.mean_ab for look in looks], axis=0),
+        np.mean([look.ab for look in looks], axis=0),
+        np.mean([look.chroma for look in looks], axis=0),
+        np.array([look.colorfulness for look in looks]),
+    )
+
+
+def _look(picture: Picture) -> _Look | str:
+    image = open_picture(picture)
+    if isinstance(image, str):
+        return image
+    pixels = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX))
+    if is_colorless(pixels):
+        return "grey"
+    rgb = pixels / 255
+    ab = lab.rgb_to_lab(rgb)[..., 1:].reshape(-1, 2)
+    squares, _, _ = np.histogram2d(ab[:, 0], ab[:, 1], bins=(_EDGES, _EDGES))
+    chroma, _ = np.histogram(np.hypot(ab[:, 0], ab[:, 1]), bins=120, range=(0, 120))
+    count = len(ab)
+    return _Look(image.size, squares / count, ab.mean(axis=0), chroma / count, colorfulness(rgb))
+
+
+def draw_statistics(statistics: Statistics, path: Path) -> None:
+    """Draw ab plane, chroma, colourfulness and sizes as one PNG, whole or not at all."""
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    plane, chroma, colorful, sizes = figure.subplots(2, 2).flat
+    reach = (_EDGES[0], _EDGES[-1])
+    with np.errstate(divide="ignore"):
+        shown = plane.imshow(
+            np.log10(statistics.ab), extent=(*reach, *reach), origin="lower", vmin=-6, vmax=0
+        )
+    figure.colorbar(shown, ax=plane, label="share of the pixels, log10")
+    plane.plot(*statistics.mean_ab[::-1], "r+")
+    plane.set(title="ab plane, and its mean", xlabel="b", ylabel="a")
+    chroma.stairs(statistics.chroma, fill=True)
+    chroma.set(title="Chroma", xlabel="chroma", ylabel="share of the pixels")
+    colorful.hist(statistics.colorfulness, bins=40)
+    colorful.set(title="Colourfulness", xlabel="M3", ylabel="photographs")
+    sizes.hist(statistics.sides, bins=40)
+    sizes.set(title="Size", xlabel="shorter side, pixels", ylabel="photographs")
+    beside = path.with_name(path.name + ".partial")
+    try:
+        figure.savefig(beside, format="png", dpi=120)
+    except OSError as error:
+        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
+    beside.replace(path)

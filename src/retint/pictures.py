@@ -1,0 +1,194 @@
+"""Colour photographs to learn from: found in folders and archives, decoded, or said to be bad."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from retint.errors import RetintError
+from retint.photo import is_output
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
+_MIN_SIDE = 32
+_MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
+_GROUPS = 4  # row groups of Parquet files kept, for their rows are read one after the other
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file, or a part of a tar archive, or a row of a Parquet file."""
+
+    name: str
+    file: Path  # or, for what lies at a URL, a UPath
+    offset: int = 0
+    length: int = -1
+    row: tuple[int, int] | None = None  # row group, and row in it
+
+    @property
+    def in_archive(self) -> bool:
+        """Whether `name` is that of a member of an archive."""
+        return self.length >= 0 or self.row is not None
+
+    def read(self) -> bytes:
+        """The bytes of the encoded picture; none where a table lacks them.
+
+        Raises:
+            OSError: if a file cannot be read.
+            RetintError: if the network fails, which says nothing of the picture.
+        """
+        try:
+            if self.row is not None:
+                group, row = self.row
+                return _images_of(self.file, group)[row]
+            with self.file.open("rb") as stream:
+                stream.seek(self.offset)
+                return stream.read(self.length)
+        except OSError as error:
+            if isinstance(self.file, Path):
+                raise
+            raise RetintError(f"{self.file} cannot be read now: {error}; try again") from error
+
+
+def find_pictures(source: Path) -> list[Picture]:
+    """Pictures of a folder and its sub-folders, of archives in them, or of one archive.
+
+    Archives are .tar, such as WebDataset's shards and ImageNet's tar of tars, and .parquet with an
+    image column, as the Hugging Face hub has them. Sorted by name; without retint's own colourings
+    of pictures beside them.
+
+    Args:
+        source: a path, or a UPath of universal-pathlib for what lies at a URL.
+
+    Raises:
+        RetintError: if there is none, or an archive is damaged.
+    """
+    wanted = "give a folder of photographs, or a .tar or .parquet file of them"
+    if not source.exists():
+        raise RetintError(f"{source} does not exist: {wanted}")
+    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    pictures: list[Picture] = []
+    for file in files:
+        if file.suffix == ".tar":
+            pictures += _members(file)
+        elif file.suffix == ".parquet":
+            pictures += _rows(file)
+        elif file.suffix.lower() in _SUFFIXES and not is_output(file):
+            pictures.append(Picture(file.relative_to(source.parent).as_posix(), file))
+    if not pictures:
+        raise RetintError(f"{source} holds no pictures: {wanted}")
+    return sorted(pictures, key=lambda picture: picture.name)
+
+
+def _members(archive: Path) -> Iterator[Picture]:
+    try:
+        with archive.open("rb") as stream:
+            yield from _members_of(archive, stream, 0)
+    except tarfile.TarError as error:
+        raise RetintError(f"{archive} cannot be read as a tar archive: {error}") from error
+
+
+def _members_of(archive: Path, stream: IO[bytes], start: int) -> Iterator[Picture]:
+    """Pictures of a tar, which begins at `start` of the archive, and of the tars in it."""
+    with tarfile.open(fileobj=stream, mode="r:") as tar:
+        for member in tar:
+            inner = tar.extractfile(member) if member.name.endswith(".tar") else None
+            if inner is not None:
+                yield from _members_of(archive, inner, start + member.offset_data)
+            elif member.isfile() and Path(member.name).suffix.lower() in _SUFFIXES:
+                yield Picture(member.name, archive, start + member.offset_data, member.size)
+
+
+def _rows(table: Path) -> Iterator[Picture]:
+    metadata = _parquet(table).metadata
+    _image_column(table)
+    number = 0
+    for group in range(metadata.num_row_groups):
+        for row in range(metadata.row_group(group).num_rows):
+            yield Picture(f"{table.stem}/{number:08d}", table, row=(group, row))
+            number += 1
+
+
+_reading = Lock()
+
+
+def _images_of(table: Path, group: int) -> list[bytes]:
+    with _reading:  # else threads that want the same rows read them several times
+        return _row_group(table, group)
+
+
+@lru_cache(maxsize=_GROUPS)
+def _row_group(table: Path, group: int) -> list[bytes]:
+    column, is_struct = _image_column(table)
+    wanted = f"{column}.bytes" if is_struct else column
+    cells = _parquet(table).read_row_group(group, columns=[wanted])[column].to_pylist()
+    if is_struct:
+        cells = [cell and cell["bytes"] for cell in cells]
+    return [cell or b"" for cell in cells]
+
+
+@lru_cache(maxsize=_GROUPS)
+def _image_column(table: Path) -> tuple[str, bool]:
+    """The column that holds pictures, and whether it is the hub's, of `bytes` and `path`."""
+    from pyarrow import types
+
+    binary = None
+    for field in _parquet(table).schema_arrow:
+        if types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
+            return field.name, True
+        if binary is None and (types.is_binary(field.type) or types.is_large_binary(field.type)):
+            binary = field.name
+    if binary is None:
+        raise RetintError(f"{table} has no column of pictures: give Parquet files that have one")
+    return binary, False
+
+
+def _parquet(table: Path) -> Any:
+    from pyarrow import ArrowInvalid
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        return ParquetFile(table if isinstance(table, Path) else table.open("rb"))
+    except ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        raise RetintError(f"{table} cannot be read as a Parquet file: {reason}") from error
+
+
+def open_picture(picture: Picture) -> Image.Image | str:
+    """The picture in RGB and upright, or why it cannot be used."""
+    try:
+        with Image.open(io.BytesIO(picture.read())) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+        return f"unreadable ({error})"
+    except Image.DecompressionBombError:
+        return "too large"
+    if min(image.size) < _MIN_SIDE:
+        return f"tiny ({image.width} x {image.height})"
+    return image
+
+
+def decode(
+    picture: Picture, resize: Callable[[Image.Image], Image.Image]
+) -> NDArray[np.uint8] | str:
+    """Pixels (H, W, 3) of a colour photograph, upright and resized, or why it is of no use."""
+    image = open_picture(picture)
+    if isinstance(image, str):
+        return image
+    pixels = np.asarray(resize(image))
+    return "grey" if is_colorless(pixels) else pixels
+
+
+def is_colorless(pixels: NDArray[np.uint8]) -> bool:
+    """Whether there is nothing to learn from the colours of (H, W, 3)."""
+    spread = pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)
+    return float(spread.mean()) < _MIN_CHROMA

@@ -1,0 +1,212 @@
+"""`retint data`, and the layouts of data sets that all commands read."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image, ImageOps
+from upath import UPath
+
+from commands import fails_in_one_line, retint
+from retint.pictures import find_pictures, open_picture
+from retint.training.data import load_photographs
+from retint.training.recipe import Data
+
+NAMES = ("astronaut", "chelsea", "coffee", "rocket")
+
+
+@pytest.fixture
+def four(photographs: Path, tmp_path: Path) -> Path:
+    """A folder of four photographs that differ."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / f"{name}.jpg").write_bytes((photographs / f"{name}-0.jpg").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def mixed(four: Path) -> Path:
+    """The four, and five that are of no use."""
+    with Image.open(four / "coffee.jpg") as coffee, Image.open(four / "rocket.jpg") as rocket:
+        coffee.resize((180, 140)).save(four / "smaller-coffee.jpg", quality=60)
+        ImageOps.mirror(rocket).save(four / "turned-rocket.png")
+    Image.new("RGB", (100, 100), (90, 90, 90)).save(four / "grey.png")
+    Image.new("RGB", (20, 100), (90, 0, 90)).save(four / "tiny.png")
+    (four / "text.jpg").write_text("no picture")
+    return four
+
+
+def shards_of(folder: Path) -> dict[str, bytes]:
+    members = {}
+    for shard in sorted(folder.glob("*.tar")):
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                members[member.name] = tar.extractfile(member).read()
+    return members
+
+
+def test_check_names_bad_pictures_and_copies(mixed):
+    done = retint("data", "check", mixed)
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert found.pop("photos/text.jpg").startswith("unreadable")
+    assert found == {
+        "photos/grey.png": "grey",
+        "photos/tiny.png": "tiny (20 x 100)",
+        "photos/smaller-coffee.jpg": "looks like photos/coffee.jpg",
+        "photos/turned-rocket.png": "looks like photos/rocket.jpg, mirrored",
+    }
+    assert "4 good, 5 not" in done.stderr
+
+
+def test_check_sees_no_copies_in_different_cuts_of_a_photograph(photographs):
+    done = retint("data", "check", photographs)
+    assert done.stdout == ""
+    assert "24 good, 0 not" in done.stderr
+
+
+def test_stats_print_and_draw(mixed, tmp_path):
+    figure = tmp_path / "colours.png"
+    done = retint("data", "stats", mixed, "-o", figure)
+    assert done.returncode == 0, done.stderr
+    for words in ("photographs", "left out", "140, 200, 200 px", "palette's 261 colours"):
+        assert words in done.stdout
+    with Image.open(figure) as picture:
+        assert picture.width > 500
+    fails_in_one_line(retint("data", "stats", mixed, "-o", figure), "--overwrite")
+
+
+def test_stats_know_a_colour(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (64, 64), (255, 0, 0)).save(tmp_path / f"{number}.png")
+    done = retint("data", "stats", tmp_path, "-o", tmp_path / "red.png")
+    assert "80.09, 67.20" in done.stdout  # of sRGB's red
+    assert "104.5" in done.stdout  # its chroma, in steps of 1
+
+
+def test_pack_keeps_files_as_they_are_and_repeats_itself(mixed, tmp_path):
+    for out in ("one", "two"):
+        done = retint("data", "pack", mixed, "-o", tmp_path / out, "--unique")
+        assert done.returncode == 0, done.stderr
+    assert done.stderr.count("left out ") == 5
+    members = shards_of(tmp_path / "one")
+    assert members == shards_of(tmp_path / "two")
+    assert len(members) == 8
+    for key, data in members.items():
+        if key.endswith(".json"):
+            original = mixed.parent / json.loads(data)["name"]
+            assert members[key.replace(".json", ".jpg")] == original.read_bytes()
+    assert len(find_pictures(tmp_path / "one")) == 4
+    done = retint("data", "pack", mixed, "-o", tmp_path / "one")
+    fails_in_one_line(done, "exists", "new folder")
+
+
+def test_pack_scales_down_and_bounds_the_shards(tmp_path):
+    folder = tmp_path / "noise"
+    folder.mkdir()
+    for number in range(6):
+        noise = Image.effect_noise((400, 500), 90 + number).convert("L")
+        Image.merge("RGB", (noise, noise.rotate(90), noise.rotate(180))).save(
+            folder / f"{number}.png"
+        )
+    done = retint("data", "pack", folder, "-o", tmp_path / "out", "--shard-megabytes", 1)
+    assert done.returncode == 0, done.stderr
+    sizes = [shard.stat().st_size for shard in (tmp_path / "out").iterdir()]
+    assert len(sizes) > 1
+    assert max(sizes) <= 1_000_000
+    done = retint("data", "pack", folder, "-o", tmp_path / "small", "--short-side", 100)
+    assert done.returncode == 0, done.stderr
+    for picture in find_pictures(tmp_path / "small"):
+        assert open_picture(picture).size == (100, 125)
+
+
+def test_parquet_of_the_hub_trains_like_the_folder(four, tmp_path):
+    files = sorted(four.iterdir())
+    cells = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    table = pyarrow.table({"label": [1, 2, 3, 4], "image": [*cells[:3], cells[3]]})
+    folder = tmp_path / "hub" / "data"
+    folder.mkdir(parents=True)
+    pyarrow.parquet.write_table(table, folder / "train-00000-of-00001.parquet", row_group_size=3)
+    pictures = find_pictures(tmp_path / "hub")
+    assert [picture.read() for picture in pictures] == [file.read_bytes() for file in files]
+    found, expected = (
+        load_photographs(find_pictures(source), Data(size=64), cache=tmp_path / "cache")
+        for source in (tmp_path / "hub", four)
+    )
+    assert (found.images == expected.images).all()
+    done = retint("data", "pack", tmp_path / "hub", "-o", tmp_path / "out")
+    assert "shards: 1 with 4 photographs" in done.stdout
+    packed = {picture.read() for picture in find_pictures(tmp_path / "out")}
+    assert packed == {file.read_bytes() for file in files}
+
+
+def test_photographs_at_urls_are_read(four, tmp_path):
+    done = retint("data", "check", four.as_uri())
+    assert "4 good, 0 not" in done.stderr, done.stderr
+    assert retint("data", "pack", four, "-o", tmp_path / "out").returncode == 0
+    table = pyarrow.table({"image": [{"bytes": (four / "coffee.jpg").read_bytes(), "path": "c"}]})
+    pyarrow.parquet.write_table(table, tmp_path / "out" / "more.parquet")
+    remote = UPath("memory://shards")
+    for file in (tmp_path / "out").iterdir():
+        (remote / file.name).write_bytes(file.read_bytes())
+    found, expected = (
+        load_photographs(find_pictures(source), Data(size=64), cache=tmp_path / "cache")
+        for source in (remote, tmp_path / "out")
+    )
+    assert len(found.names) == 5
+    assert (found.images == expected.images).all()
+    fails_in_one_line(retint("data", "check", "nothing://photos"), "nothing://photos")
+
+
+def test_tables_that_hold_no_pictures_are_named(tmp_path):
+    (tmp_path / "bad.parquet").write_text("no table")
+    with_text = tmp_path / "text.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), with_text)
+    fails_in_one_line(retint("data", "check", tmp_path / "bad.parquet"), "bad.parquet", "Parquet")
+    fails_in_one_line(retint("data", "check", with_text), "text.parquet", "no column of pictures")
+
+
+def test_imagenet_and_coco_are_read_as_they_come(four, tmp_path):
+    files = [file.read_bytes() for file in sorted(four.iterdir())]
+    imagenet = tmp_path / "ILSVRC" / "Data" / "CLS-LOC"
+    for name, data in zip(
+        (
+            "train/n01440764/n01440764_10026.JPEG",
+            "train/n01443537/n01443537_16.JPEG",
+            "val/ILSVRC2012_val_00000001.JPEG",
+            "val/ILSVRC2012_val_00000002.JPEG",
+        ),
+        files,
+        strict=True,
+    ):
+        (imagenet / name).parent.mkdir(parents=True, exist_ok=True)
+        (imagenet / name).write_bytes(data)
+    assert [picture.read() for picture in find_pictures(imagenet / "train")] == files[:2]
+    assert [picture.read() for picture in find_pictures(imagenet / "val")] == files[2:]
+
+    classes = io.BytesIO()
+    with tarfile.open(fileobj=classes, mode="w") as tar:
+        tar.add(imagenet / "train" / "n01440764", "")
+    with tarfile.open(tmp_path / "ILSVRC2012_img_train.tar", "w") as tar:
+        for name in ("n01440764.tar", "n01443537.tar"):
+            member = tarfile.TarInfo(name)
+            member.size = len(classes.getvalue())
+            tar.addfile(member, io.BytesIO(classes.getvalue()))
+    pictures = find_pictures(tmp_path / "ILSVRC2012_img_train.tar")
+    assert [picture.read() for picture in pictures] == [files[0], files[0]]
+
+    coco = tmp_path / "coco"
+    for split, data in zip(("train2017", "val2017"), files, strict=False):
+        (coco / split).mkdir(parents=True)
+        (coco / split / "000000000139.jpg").write_bytes(data)
+    (coco / "annotations").mkdir()
+    (coco / "annotations" / "captions_train2017.json").write_text("{}")
+    assert [picture.name for picture in find_pictures(coco)] == [
+        "coco/train2017/000000000139.jpg",
+        "coco/val2017/000000000139.jpg",
+    ]
