@@ -35,6 +35,9 @@ _ROUNDS = 8  # of sharpening
 _LIGHTNESSES, _TURNS = 256, 1024  # cells of the table of chroma limits
 _BISECTIONS = 12  # of the limits, which are below 256
 _SPARE = np.float32(0.002)  # of a limit
+_SLOPE = 3 * lab.JOIN**2  # of the line that goes on where a cube ends
+# With so little light added that black, rounded, is never less than none: it has a root.
+_XYZ_TO_LINEAR = np.column_stack((lab.RELATIVE_XYZ_TO_RGB, (1e-7,) * 3))
 
 
 @dataclass(frozen=True)
@@ -224,9 +227,7 @@ def _color_strip(
         places.enlarge(offset, spares[1], spares[0])
         channel += spares[1]
     _fit_gamut(lightness, a, b, limits, spares, work.index(a.shape))
-    # OpenCV's Lab is accurate to 0.003 L, and far faster than many steps over memory.
-    image = cv2.merge((lightness, a, b), work.pixels(len(pixels)))
-    linear = cv2.cvtColor(image, cv2.COLOR_Lab2LRGB, image)
+    linear = _to_linear(lightness, a, b, spares, work.pixels(len(pixels)))
     np.sqrt(linear, out=linear)
     linear *= 65535
     index = work.index(linear.shape)
@@ -272,6 +273,27 @@ def _fit_gamut(
     b *= share
 
 
+def _to_linear(lightness: Float, a: Float, b: Float, spares: Sequence[Float], out: Float) -> Float:
+    """Linear RGB, (H, W, 3) into `out`, of CIE Lab in three planes (H, W), which are spent.
+
+    As `lab.lab_to_linear`, but in few steps over memory. OpenCV's Lab would be as fast, but for its
+    tables: they take longer to make than a small photograph to be coloured.
+    """
+    root, cube, *_ = spares
+    lightness *= np.float32(1 / 116)
+    lightness += np.float32(16 / 116)
+    cv2.scaleAdd(a, 1 / 500, lightness, a)
+    cv2.scaleAdd(b, -1 / 200, lightness, b)
+    for f in (a, lightness, b):  # become X, Y and Z
+        # A cube, and below its join with it a line: root^3 + slope (f - root).
+        np.maximum(f, lab.JOIN, out=root)
+        np.multiply(root, root, out=cube)
+        cube -= _SLOPE
+        cube *= root
+        cv2.scaleAdd(f, _SLOPE, cube, f)
+    return cv2.transform(cv2.merge((a, lightness, b), out), _XYZ_TO_LINEAR, out)
+
+
 @cache
 def chroma_limits() -> Float:
     """The largest |a| + |b| in sRGB, for cells of L (rows) and hue (columns), raveled; float32.
@@ -283,10 +305,11 @@ def chroma_limits() -> Float:
     shape = light.size, turn.size
     a, b = 1 - np.abs(turn), np.copysign(1 - np.abs(1 - np.abs(turn)), turn)
     low, step = np.zeros(shape, np.float32), np.float32(128)
+    spares, linear = np.empty((2, *shape), np.float32), np.empty((*shape, 3), np.float32)
     for _ in range(_BISECTIONS):
         tried = low + step
-        color = cv2.merge((np.broadcast_to(light, shape).copy(), a * tried, b * tried))
-        linear = cv2.cvtColor(color, cv2.COLOR_Lab2LRGB)
+        lightness = np.broadcast_to(light, shape).copy()
+        _to_linear(lightness, a * tried, b * tried, spares, linear)
         low += step * (cv2.inRange(linear, (1e-6,) * 3, (1 - 1e-6,) * 3) > 0)
         step /= 2
     corners = (low[:-1, :-1], low[1:, :-1], low[:-1, 1:], low[1:, 1:])
