@@ -305,7 +305,8 @@ def chroma_limits() -> Float:
     shape = light.size, turn.size
     a, b = 1 - np.abs(turn), np.copysign(1 - np.abs(1 - np.abs(turn)), turn)
     low, step = np.zeros(shape, np.float32), np.float32(128)
-    spares, linear = np.empty((2, *shape), np.float32), np.empty((*shape, 3), np.float32)
+    spares = [np.empty(shape, np.float32) for _ in range(2)]
+    linear = np.empty((*shape, 3), np.float32)
     for _ in range(_BISECTIONS):
         tried = low + step
         lightness = np.broadcast_to(light, shape).copy()

@@ -6,7 +6,6 @@ import io
 import struct
 from typing import IO, Any, cast
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, putchunk
@@ -70,7 +69,9 @@ def encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> N
         if format_name == "PNG":
             stream.write(_deep_png(whole, photo, icc_profile))
         else:
-            stream.write(imagecodecs.jpeg2k_encode(whole, level=0, codecformat="jp2"))
+            from imagecodecs import jpeg2k_encode
+
+            stream.write(jpeg2k_encode(whole, level=0, codecformat="jp2"))
         return
     image = Image.fromarray(to_8_bit(pixels))
     if alpha is not None:
@@ -146,6 +147,8 @@ def _deep_pixels(format_name: str, stream: IO[bytes], depth: int) -> tuple[Pixel
     if format_name == "PPM":
         with Image.open(stream) as image:
             return np.asarray(image).astype(np.uint16), None
+    import imagecodecs  # late: 8 bits need not wait for it
+
     read = imagecodecs.png_decode if format_name == "PNG" else imagecodecs.jpeg2k_decode
     pixels = np.asarray(read(stream.read()))
     if pixels.dtype != np.uint16 or depth > 16:
@@ -202,6 +205,8 @@ def _png_texts(photo: Photo) -> PngInfo:
 
 def _deep_png(pixels: Pixels, photo: Photo, icc_profile: bytes | None) -> bytes:
     """16 bits with the chunks that Pillow writes for 8."""
+    import imagecodecs
+
     encoded = imagecodecs.png_encode(pixels)
     chunks = io.BytesIO()
     if icc_profile:
