@@ -11,6 +11,8 @@ from PIL import Image
 
 from commands import fails_in_one_line, retint
 from retint.model import model_path
+from retint.photo import read_photo
+from retint.photo.provenance import read_provenance
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -44,10 +46,11 @@ def test_a_folder_is_mirrored_and_a_bad_file_stops_nothing(photo, tmp_path):
 
 
 def test_outputs_are_not_coloured_again(photo):
-    assert retint("colorize", photo.parent).returncode == 0
-    done = retint("colorize", photo.parent, "--overwrite")
-    assert "1 coloured, 0 failed, 1 skipped" in done.stderr
-    assert len(list(photo.parent.glob("*.jpg"))) == 2
+    for options in ((), ("--format", "png")):
+        assert retint("colorize", photo.parent, *options, "--overwrite").returncode == 0
+    done = retint("colorize", photo.parent, "--overwrite", "--dry-run")
+    assert done.stdout.splitlines() == [f"{photo} -> {photo.with_name('cat-color.jpg')}"]
+    assert "2 skipped" in done.stderr
 
 
 def test_the_original_is_never_replaced(photo):
@@ -185,6 +188,27 @@ def test_another_format_and_quality(photo, tmp_path):
         sizes.append(target.stat().st_size)
     assert sizes[0] < sizes[1] / 2
     fails_in_one_line(retint("colorize", photo, "--format", "doc"), "doc")
+
+
+def test_what_another_format_cannot_hold_is_told(photo, tmp_path):
+    with Image.open(photo) as page:
+        page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    done = retint("colorize", tmp_path / "a.tif", "-o", tmp_path / "b.jpg")
+    assert done.returncode == 0
+    assert "b.jpg has lost further pages" in done.stderr
+
+
+def test_every_result_says_that_its_colours_were_inferred(tmp_path):
+    with Image.open(SAMPLES / "cat.jpg") as grey:
+        small = grey.resize((60, 40))
+    for suffix in ("jpg", "png", "tif", "webp", "avif", "jp2", "bmp", "pgm"):
+        small.save(tmp_path / f"{suffix}.{suffix}")
+    out = tmp_path / "out"
+    assert retint("colorize", tmp_path, "-o", out).returncode == 0
+    results = [path for path in out.iterdir() if path.suffix not in (".xmp", ".jsonl")]
+    assert len(results) == 8
+    for path in results:
+        assert "retint 0." in read_provenance(read_photo(path).xmp)["tool"]
 
 
 def test_a_name_that_is_no_text(photo):

@@ -13,7 +13,7 @@ from pathlib import Path
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
 from retint.hints import read_strokes
-from retint.photo import QUALITY, Photo, read_photo, read_size, write_photo
+from retint.photo import QUALITY, Photo, losses, read_photo, read_size, write_photo
 from retint.photo.provenance import read_provenance
 from retint.plan import Job
 from retint.tone import Kind, kind_of
@@ -178,6 +178,10 @@ class _Work:
             except (RetintError, MemoryError) as error:
                 return _failed(outcome, error)
             outcome = replace(outcome, written=(*outcome.written, target))
+            lost = losses(photo, target)
+            if lost:
+                line = f"{target} has lost {' and '.join(lost)}, which its format cannot hold"
+                outcome = replace(outcome, note="; ".join(filter(None, (outcome.note, line))))
         seconds = time.perf_counter() - start
         if outcome.written:
             log.debug("%s: written in %.2f s", outcome.job.source, seconds)

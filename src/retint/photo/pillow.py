@@ -143,7 +143,7 @@ def _depth(image: Image.Image, stream: IO[bytes]) -> int:
         start = header.find(_CODESTREAM)
         return (header[start + 42] & 0x7F) + 1 if start >= 0 else 8
     if image.format == "PPM":
-        most = image.tile[0].args[-1]
+        most = cast(Any, image).tile[0].args[-1]
         if image.mode == "RGB" and isinstance(most, int) and most & (most + 1) == 0:
             return most.bit_length()
     return 16 if image.mode.startswith("I") else 8
