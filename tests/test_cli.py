@@ -190,6 +190,21 @@ def test_another_format_and_quality(photo, tmp_path):
     fails_in_one_line(retint_here("colorize", photo, "--format", "doc"), "doc")
 
 
+def test_pages_that_have_colours_keep_them(tmp_path, colour_photo):
+    colours = Image.fromarray(colour_photo[:120, :160])
+    grey = colours.convert("L").convert("RGB")
+    for name, pages in (("a", (grey, colours)), ("b", (colours, grey))):
+        pages[0].save(tmp_path / f"{name}.tif", save_all=True, append_images=pages[1:])
+        done = retint_here("colorize", tmp_path / f"{name}.tif")
+        assert f"have colours stay as they are: {2 if name == 'a' else 1}" in done.stderr
+        result = read_photo(tmp_path / f"{name}-color.tif")
+        same = [(page.pixels == np.asarray(colours)).all() for page in (result, *result.pages)]
+        assert same == [page is colours for page in pages]
+        assert [bool(read_provenance(page.xmp)) for page in (result, *result.pages)] == [
+            page is grey for page in pages
+        ]
+
+
 def test_what_another_format_cannot_hold_is_told(photo, tmp_path):
     with Image.open(photo) as page:
         page.save(tmp_path / "a.tif", save_all=True, append_images=[page])

@@ -159,7 +159,8 @@ def describe_photo(path: Path) -> dict[str, str]:
         facts["dpi"] = " x ".join(f"{value:g}" for value in photo.dpi)
     if photo.icc_profile:
         facts["icc profile"] = description(photo.icc_profile)
-    for name, value in read_provenance(photo.xmp).items():
+    of_pages = (read_provenance(page.xmp) for page in (photo, *photo.pages))
+    for name, value in next(filter(None, of_pages), {}).items():
         facts[f"inferred: {name.replace('_', ' ')}"] = value
     carried = {"EXIF": photo.exif, "XMP": photo.xmp, "IPTC": photo.iptc}
     if any(carried.values()):
