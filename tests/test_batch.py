@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint
+from commands import fails_in_one_line, retint, retint_here
 
 COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
 
@@ -72,13 +72,13 @@ def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(scans, tmp_path
 
 def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colour_photo):
     out = tmp_path / "out"
-    assert retint("colorize", scans, "-o", out).returncode == 0
-    assert "16 done before" in retint("colorize", scans, "-o", out).stderr
+    assert retint_here("colorize", scans, "-o", out).returncode == 0
+    assert "16 done before" in retint_here("colorize", scans, "-o", out).stderr
     Image.fromarray(colour_photo[100:200, :100]).convert("L").save(scans / "16.jpg")
     (out / "02-color.jpg").unlink()
-    again = retint("colorize", scans, "-o", out)
+    again = retint_here("colorize", scans, "-o", out)
     assert "2 coloured, 0 failed, 0 skipped, 15 done before" in again.stderr
-    other = retint("colorize", scans, "-o", out, "--strength", 0.5)
+    other = retint_here("colorize", scans, "-o", out, "--strength", 0.5)
     assert other.returncode == 1
     assert other.stderr.count("exists: add --overwrite") == 17
 
@@ -87,22 +87,24 @@ def test_a_damaged_journal_is_named(scans, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "retint-journal.jsonl").write_text("no journal\n")
-    fails_in_one_line(retint("colorize", scans, "-o", out), "retint-journal.jsonl", "move it away")
+    fails_in_one_line(
+        retint_here("colorize", scans, "-o", out), "retint-journal.jsonl", "move it away"
+    )
 
 
 def test_shards_share_the_work_without_overlap(scans, tmp_path):
     out = tmp_path / "out"
     counts = []
     for index in (1, 2, 3):
-        assert retint("colorize", scans, "-o", out, "--shard", f"{index}/3").returncode == 0
+        assert retint_here("colorize", scans, "-o", out, "--shard", f"{index}/3").returncode == 0
         counts.append(len(list(out.rglob("*.jpg"))))
     assert counts == sorted(set(counts))
     assert counts[-1] == 16
-    fails_in_one_line(retint("colorize", scans, "-o", out, "--shard", "4/3"), "i/n")
+    fails_in_one_line(retint_here("colorize", scans, "-o", out, "--shard", "4/3"), "i/n")
 
 
 def test_a_dry_run_writes_nothing(scans, tmp_path):
-    done = retint("colorize", scans, "-o", tmp_path / "out", "--dry-run")
+    done = retint_here("colorize", scans, "-o", tmp_path / "out", "--dry-run")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 16
     assert not (tmp_path / "out").exists()
@@ -112,7 +114,7 @@ def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
     (scans / "broken.jpg").write_bytes(b"no picture")
     Image.fromarray(colour_photo).save(scans / "colours.png")
     page = tmp_path / "run.html"
-    done = retint("colorize", scans, "-o", tmp_path / "out", "--report", page)
+    done = retint_here("colorize", scans, "-o", tmp_path / "out", "--report", page)
     assert done.returncode == 1
     text = page.read_text()
     assert "16 coloured, 1 failed, 1 left alone" in text
@@ -122,14 +124,15 @@ def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
     assert len(lines) == 18
     assert sum(line["error"] is not None for line in lines) == 1
     fails_in_one_line(
-        retint("colorize", scans, "-o", tmp_path / "other", "--report", page), "run.html exists"
+        retint_here("colorize", scans, "-o", tmp_path / "other", "--report", page),
+        "run.html exists",
     )
 
 
 def test_links_that_go_round_are_told(scans, tmp_path):
     (scans / "old" / "round").symlink_to(scans, target_is_directory=True)
     (scans / "dangling.jpg").symlink_to(scans / "nowhere.jpg")
-    done = retint("colorize", scans, "-o", tmp_path / "out")
+    done = retint_here("colorize", scans, "-o", tmp_path / "out")
     assert "round leads to a folder that is coloured already" in done.stderr
     assert "dangling.jpg does not exist" in done.stderr
     assert "16 coloured, 2 failed" in done.stderr
@@ -183,7 +186,7 @@ def test_sepia_is_taken_out_and_colours_come_from_the_model(tmp_path, colour_pho
     Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "grey.png")
     for name, options in (("sepia", ()), ("grey", ()), ("sepia", ("--keep-tone",))):
         target = tmp_path / f"{name}{''.join(options)}.tif"
-        done = retint("colorize", tmp_path / f"{name}.png", *options, "-o", target)
+        done = retint_here("colorize", tmp_path / f"{name}.png", *options, "-o", target)
         assert done.returncode == 0, done.stderr
         assert target.exists(), done.stderr
     sepia_colored, grey_colored = (

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint
+from commands import fails_in_one_line, retint, retint_here
 from retint.model import model_path
+from retint.photo import read_photo
+from retint.photo.provenance import read_provenance
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -44,29 +46,30 @@ def test_a_folder_is_mirrored_and_a_bad_file_stops_nothing(photo, tmp_path):
 
 
 def test_outputs_are_not_coloured_again(photo):
-    assert retint("colorize", photo.parent).returncode == 0
-    done = retint("colorize", photo.parent, "--overwrite")
-    assert "1 coloured, 0 failed, 1 skipped" in done.stderr
-    assert len(list(photo.parent.glob("*.jpg"))) == 2
+    for options in ((), ("--format", "png")):
+        assert retint_here("colorize", photo.parent, *options, "--overwrite").returncode == 0
+    done = retint_here("colorize", photo.parent, "--overwrite", "--dry-run")
+    assert done.stdout.splitlines() == [f"{photo} -> {photo.with_name('cat-color.jpg')}"]
+    assert "2 skipped" in done.stderr
 
 
 def test_the_original_is_never_replaced(photo):
     before = photo.read_bytes()
-    done = retint("colorize", photo, "-o", photo, "--overwrite")
+    done = retint_here("colorize", photo, "-o", photo, "--overwrite")
     fails_in_one_line(done, "the photograph itself")
     assert photo.read_bytes() == before
 
 
 def test_an_output_of_an_unknown_format_is_named(photo, tmp_path):
-    done = retint("colorize", photo, "-o", tmp_path / "out.gif")
+    done = retint_here("colorize", photo, "-o", tmp_path / "out.gif")
     fails_in_one_line(done, "out.gif", "'.gif'")
     assert not (tmp_path / "out.gif").exists()
 
 
 def test_a_sample_is_that_of_its_seed(photo, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    assert retint("colorize", photo, "--samples", 2, "-o", tmp_path / "out").returncode == 0
-    assert retint("colorize", photo, "--seed", 2, "-o", tmp_path / "two.jpg").returncode == 0
+    assert retint_here("colorize", photo, "--samples", 2, "-o", tmp_path / "out").returncode == 0
+    assert retint_here("colorize", photo, "--seed", 2, "-o", tmp_path / "two.jpg").returncode == 0
     assert (tmp_path / "two.jpg").read_bytes() == (tmp_path / "out/cat-color-2.jpg").read_bytes()
 
 
@@ -77,7 +80,7 @@ def test_details_on_demand(photo):
 
 
 def test_samples_differ(photo):
-    assert retint("colorize", photo, "--samples", 2).returncode == 0
+    assert retint_here("colorize", photo, "--samples", 2).returncode == 0
     one, two = (np.asarray(Image.open(photo.with_name(f"cat-color-{n}.jpg"))) for n in (1, 2))
     assert (one != two).any()
 
@@ -89,34 +92,34 @@ def test_a_text_file_named_jpg(tmp_path):
 
 def test_a_truncated_jpeg(photo):
     photo.write_bytes(photo.read_bytes()[:5000])
-    fails_in_one_line(retint("colorize", photo), "cat.jpg", "damaged")
+    fails_in_one_line(retint_here("colorize", photo), "cat.jpg", "damaged")
 
 
 def test_an_empty_file(tmp_path):
     (tmp_path / "a.jpg").touch()
-    fails_in_one_line(retint("colorize", tmp_path / "a.jpg"), "a.jpg", "empty")
+    fails_in_one_line(retint_here("colorize", tmp_path / "a.jpg"), "a.jpg", "empty")
 
 
 def test_a_missing_file(tmp_path):
-    fails_in_one_line(retint("colorize", tmp_path / "a.jpg"), "a.jpg", "does not exist")
+    fails_in_one_line(retint_here("colorize", tmp_path / "a.jpg"), "a.jpg", "does not exist")
 
 
 def test_a_folder_without_pictures(tmp_path):
-    fails_in_one_line(retint("colorize", tmp_path), "no pictures")
+    fails_in_one_line(retint_here("colorize", tmp_path), "no pictures")
 
 
 def test_an_output_that_cannot_be_written(photo, tmp_path):
     (tmp_path / "file").touch()
-    fails_in_one_line(retint("colorize", photo, "-o", tmp_path / "file" / "out"), "cannot be")
+    fails_in_one_line(retint_here("colorize", photo, "-o", tmp_path / "file" / "out"), "cannot be")
 
 
 def test_an_unknown_model(photo):
-    fails_in_one_line(retint("colorize", photo, "--model", "nobody"), "nobody", "default")
+    fails_in_one_line(retint_here("colorize", photo, "--model", "nobody"), "nobody", "default")
 
 
 def test_a_damaged_model(photo, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"x" * 100)
-    fails_in_one_line(retint("colorize", photo, "--model", tmp_path / "m.onnx"), "m.onnx")
+    fails_in_one_line(retint_here("colorize", photo, "--model", tmp_path / "m.onnx"), "m.onnx")
 
 
 def test_a_provider_that_is_not_here_is_replaced_by_the_cpu(photo):
@@ -129,9 +132,9 @@ def test_a_provider_that_is_not_here_is_replaced_by_the_cpu(photo):
 
 
 def test_an_output_that_exists(photo):
-    assert retint("colorize", photo).returncode == 0
+    assert retint_here("colorize", photo).returncode == 0
     before = photo.with_name("cat-color.jpg").read_bytes()
-    fails_in_one_line(retint("colorize", photo), "exists", "--overwrite")
+    fails_in_one_line(retint_here("colorize", photo), "exists", "--overwrite")
     assert photo.with_name("cat-color.jpg").read_bytes() == before
 
 
@@ -139,7 +142,7 @@ def test_two_inputs_of_one_output(photo, tmp_path):
     other = tmp_path / "other" / "cat.jpg"
     other.parent.mkdir()
     shutil.copy(photo, other)
-    done = retint("colorize", photo, other, "-o", tmp_path / "out")
+    done = retint_here("colorize", photo, other, "-o", tmp_path / "out")
     fails_in_one_line(done, "would both be written")
 
 
@@ -149,42 +152,78 @@ def test_wrong_usage_exits_with_2():
 
 def test_a_photograph_in_colours_is_left_alone_unless_asked(tmp_path, colour_photo):
     Image.fromarray(colour_photo).save(tmp_path / "a.png")
-    done = retint("colorize", tmp_path / "a.png")
+    done = retint_here("colorize", tmp_path / "a.png")
     assert done.returncode == 0
     assert "--recolor" in done.stderr
     assert not (tmp_path / "a-color.png").exists()
-    assert retint("colorize", tmp_path / "a.png", "--recolor").returncode == 0
+    assert retint_here("colorize", tmp_path / "a.png", "--recolor").returncode == 0
     assert (tmp_path / "a-color.png").exists()
 
 
 def test_a_result_says_how_it_came_to_its_colours(photo, tmp_path):
     one = tmp_path / "one.tif"
-    done = retint("colorize", photo, "--seed", 3, "--hint", "10,20,#3060c0", "-o", one)
+    done = retint_here("colorize", photo, "--seed", 3, "--hint", "10,20,#3060c0", "-o", one)
     assert done.returncode == 0, done.stderr
-    said = retint("info", one).stdout
+    said = retint_here("info", one).stdout
     assert "default 0." in said
     assert "10,20,#3060c0" in said
     assert hashlib.sha256(model_path("default").read_bytes()).hexdigest() in said
-    again = retint("colorize", one, "-o", tmp_path / "two.jpg")
+    again = retint_here("colorize", one, "-o", tmp_path / "two.jpg")
     assert again.returncode == 0
     assert "anew from its lightness" in again.stderr
     bare = tmp_path / "bare.jpg"
-    assert retint("colorize", photo, "--no-provenance", "-o", bare).returncode == 0
-    assert "inferred" not in retint("info", bare).stdout
+    assert retint_here("colorize", photo, "--no-provenance", "-o", bare).returncode == 0
+    assert "inferred" not in retint_here("info", bare).stdout
 
 
 def test_another_format_and_quality(photo, tmp_path):
-    done = retint("colorize", photo.parent, "-o", tmp_path / "low", "--format", "webp")
+    done = retint_here("colorize", photo.parent, "-o", tmp_path / "low", "--format", "webp")
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "low" / "cat-color.webp") as result:
         assert result.format == "WEBP"
     sizes = []
     for quality in (60, 95):
         target = tmp_path / f"{quality}.jpg"
-        assert retint("colorize", photo, "--quality", quality, "-o", target).returncode == 0
+        assert retint_here("colorize", photo, "--quality", quality, "-o", target).returncode == 0
         sizes.append(target.stat().st_size)
     assert sizes[0] < sizes[1] / 2
-    fails_in_one_line(retint("colorize", photo, "--format", "doc"), "doc")
+    fails_in_one_line(retint_here("colorize", photo, "--format", "doc"), "doc")
+
+
+def test_pages_that_have_colours_keep_them(tmp_path, colour_photo):
+    colours = Image.fromarray(colour_photo[:120, :160])
+    grey = colours.convert("L").convert("RGB")
+    for name, pages in (("a", (grey, colours)), ("b", (colours, grey))):
+        pages[0].save(tmp_path / f"{name}.tif", save_all=True, append_images=pages[1:])
+        done = retint_here("colorize", tmp_path / f"{name}.tif")
+        assert f"have colours stay as they are: {2 if name == 'a' else 1}" in done.stderr
+        result = read_photo(tmp_path / f"{name}-color.tif")
+        same = [(page.pixels == np.asarray(colours)).all() for page in (result, *result.pages)]
+        assert same == [page is colours for page in pages]
+        assert [bool(read_provenance(page.xmp)) for page in (result, *result.pages)] == [
+            page is grey for page in pages
+        ]
+
+
+def test_what_another_format_cannot_hold_is_told(photo, tmp_path):
+    with Image.open(photo) as page:
+        page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    done = retint_here("colorize", tmp_path / "a.tif", "-o", tmp_path / "b.jpg")
+    assert done.returncode == 0
+    assert "b.jpg has lost further pages" in done.stderr
+
+
+def test_every_result_says_that_its_colours_were_inferred(tmp_path):
+    with Image.open(SAMPLES / "cat.jpg") as grey:
+        small = grey.resize((60, 40))
+    for suffix in ("jpg", "png", "tif", "webp", "avif", "jp2", "bmp", "pgm"):
+        small.save(tmp_path / f"{suffix}.{suffix}")
+    out = tmp_path / "out"
+    assert retint_here("colorize", tmp_path, "-o", out).returncode == 0
+    results = [path for path in out.iterdir() if path.suffix not in (".xmp", ".jsonl")]
+    assert len(results) == 8
+    for path in results:
+        assert "retint 0." in read_provenance(read_photo(path).xmp)["tool"]
 
 
 def test_a_name_that_is_no_text(photo):
@@ -201,11 +240,11 @@ def test_a_name_that_is_no_text(photo):
 
 def test_info_and_models(photo):
     assert (
-        "258" in retint("info", SAMPLES / "cat.jpg").stdout
-        or "300" in retint("info", SAMPLES / "cat.jpg").stdout
+        "258" in retint_here("info", SAMPLES / "cat.jpg").stdout
+        or "300" in retint_here("info", SAMPLES / "cat.jpg").stdout
     )
-    assert "default" in retint("models").stdout
-    assert "Apache-2.0" in retint("info", "default").stdout
+    assert "default" in retint_here("models").stdout
+    assert "Apache-2.0" in retint_here("info", "default").stdout
 
 
 def test_help_is_there_without_heavy_imports():

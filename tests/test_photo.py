@@ -4,10 +4,11 @@ import io
 import os
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
-from imagecodecs import cms_profile
+from imagecodecs import cms_profile, jpeg8_encode
 from PIL import Image
 
 from retint.errors import RetintError
@@ -208,6 +209,43 @@ def test_sixteen_bits_survive(tmp_path, suffix):
     assert (photo.pixels == ramp).all()
     write_photo(photo, tmp_path / f"b{suffix}")
     assert (read_photo(tmp_path / f"b{suffix}").pixels == ramp).all()
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_deep_ppm_and_pgm(deep, tmp_path, bits):
+    for pixels in (deep >> (16 - bits), deep[:, :, 1] >> (16 - bits)):
+        data = cv2.imencode(".pnm", pixels[..., ::-1] if pixels.ndim == 3 else pixels)[1].tobytes()
+        photo = read_photo(data.replace(b"65535", str(2**bits - 1).encode(), 1))
+        assert photo.pixels.shape == pixels.shape
+        assert np.abs(photo.pixels / 65535 - pixels / (2**bits - 1)).max() < 1e-4
+        assert (read_photo(encode_photo(photo)).pixels == photo.pixels).all()
+
+
+def test_what_loses_nothing_stays_as_it_was_compressed(colour):
+    for compression in ("deflate", "adobe_deflate", "lzw", "zstd", "packbits"):
+        data = by_tifffile(colour, photometric="rgb", compression=compression)
+        with tifffile.TiffFile(io.BytesIO(encode_photo(read_photo(data)))) as file:
+            written = file.pages[0].compression.name.lower()
+        assert written.removeprefix("adobe_") == compression.removeprefix("adobe_")
+
+
+def test_a_print_in_inks_over_luma(colour):
+    inks = 255 - np.dstack((colour, np.full_like(colour[:, :, 0], 255)))
+    data = jpeg8_encode(255 - inks, colorspace="CMYK", outcolorspace="YCCK", level=95)
+    assert np.abs(read_photo(data).pixels.astype(int) - colour).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".pgm", ".jp2"])
+def test_xmp_lies_beside_a_file_that_cannot_hold_it(colour, tmp_path, suffix):
+    photo = read_photo(by_pillow(colour, "JPEG", xmp=XMP))
+    path = tmp_path / f"a{suffix}"
+    beside = tmp_path / f"a{suffix}.xmp"
+    write_photo(photo, path)
+    assert read_photo(path).xmp == beside.read_bytes() == photo.xmp
+    path.unlink()
+    with pytest.raises(RetintError, match="move it away"):  # it may be another program's
+        write_photo(photo, path)
+    assert list(tmp_path.iterdir()) == [beside]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp"])

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint
+from commands import fails_in_one_line, retint, retint_here
 
 av = pytest.importorskip("av", reason="the video extra is not installed")
+
+from retint.errors import RetintError  # noqa: E402 - after it is known that there is PyAV
+from retint.video import Film  # noqa: E402
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 WIDTH, HEIGHT = 160, 120
@@ -144,7 +147,7 @@ def test_times_that_vary_and_begin_late(tmp_path):
     base = Fraction(1, 30000)
     clip = write_clip(tmp_path / "film.mp4", pan("cat", 5), times=times, base=base)
     assert [f.pts * f.time_base for f in read_clip(clip)] == [t * base for t in times]
-    assert retint("video", clip, "-o", tmp_path / "out.mov").returncode == 0
+    assert retint_here("video", clip, "-o", tmp_path / "out.mov").returncode == 0
     result = read_clip(tmp_path / "out.mov")
     assert [frame.pts * frame.time_base for frame in result] == [t * base for t in times]
 
@@ -293,10 +296,10 @@ def test_work_of_other_settings_is_not_taken(tmp_path):
 def test_an_output_that_exists_is_kept(clip):
     result = clip.with_name("film-color.mp4")
     result.write_bytes(b"mine")
-    fails_in_one_line(retint("video", clip), "exists", "--overwrite")
+    fails_in_one_line(retint_here("video", clip), "exists", "--overwrite")
     assert result.read_bytes() == b"mine"
-    fails_in_one_line(retint("video", clip, "-o", clip, "--overwrite"), "the film itself")
-    assert retint("video", clip, "--overwrite").returncode == 0
+    fails_in_one_line(retint_here("video", clip, "-o", clip, "--overwrite"), "the film itself")
+    assert retint_here("video", clip, "--overwrite").returncode == 0
     assert len(read_clip(result)) == 6
 
 
@@ -315,23 +318,28 @@ def test_bad_films_are_named(clip, tmp_path):
     (tmp_path / "empty.mp4").touch()
     headless = tmp_path / "cut.mp4"  # its index was at the end
     headless.write_bytes(clip.read_bytes()[:3000])
-    for name in ("text.mp4", "empty.mp4", "cut.mp4"):
-        fails_in_one_line(retint("video", tmp_path / name), name, "not a video")
-    fails_in_one_line(retint("video", tmp_path / "none.mp4"), "none.mp4", "does not exist")
-    fails_in_one_line(retint("video", tmp_path), "folder")
     with av.open(str(tmp_path / "tone.wav"), "w") as out:
         audio = out.add_stream("pcm_s16le", rate=8000, layout="mono")
         samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
         samples.sample_rate = 8000
         out.mux(audio.encode(samples))
-    fails_in_one_line(retint("video", tmp_path / "tone.wav"), "tone.wav", "no video")
+    fails_in_one_line(retint("video", tmp_path / "text.mp4"), "text.mp4", "not a video")
+    for name, words in (  # the rest in this process, which has all that it needs
+        ("empty.mp4", "empty.mp4 is not a video"),
+        ("cut.mp4", "cut.mp4 is not a video"),
+        ("none.mp4", "none.mp4 does not exist"),
+        (".", "folder"),
+        ("tone.wav", "tone.wav.* no video"),
+    ):
+        with pytest.raises(RetintError, match=words), Film(tmp_path / name):
+            pass
 
 
 def test_bad_outputs_are_named(clip, tmp_path):
-    fails_in_one_line(retint("video", clip, "-o", tmp_path / "out.gif"), "'.gif'", ".mp4")
+    fails_in_one_line(retint_here("video", clip, "-o", tmp_path / "out.gif"), "'.gif'", ".mp4")
     (tmp_path / "file").touch()
-    fails_in_one_line(retint("video", clip, "-o", tmp_path / "file" / "out.mp4"), "out.mp4")
-    fails_in_one_line(retint("video", clip, "--model", "nobody"), "nobody")
+    fails_in_one_line(retint_here("video", clip, "-o", tmp_path / "file" / "out.mp4"), "out.mp4")
+    fails_in_one_line(retint_here("video", clip, "--model", "nobody"), "nobody")
 
 
 def test_without_the_extra_and_without_torch(clip):

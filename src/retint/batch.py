@@ -13,7 +13,7 @@ from pathlib import Path
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
 from retint.hints import read_strokes
-from retint.photo import QUALITY, Photo, read_photo, read_size, write_photo
+from retint.photo import QUALITY, Photo, losses, read_photo, read_size, write_photo
 from retint.photo.provenance import read_provenance
 from retint.plan import Job
 from retint.tone import Kind, kind_of
@@ -100,11 +100,12 @@ def colorize_jobs(
 
 @dataclass(frozen=True)
 class _Read:
-    """A photograph that was read, or an outcome that ends the job."""
+    """A photograph that was read, or an outcome that ends the job; numbers of pages to keep."""
 
     outcome: Outcome
     photo: Photo | None = None
     options: Options | None = None
+    kept: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,17 +137,24 @@ class _Work:
             if self.strokes:
                 painted = read_strokes(self.strokes, (height, width))
                 options["hints"] = [*painted, *options.get("hints", ())]
+            kept: tuple[int, ...] = ()
             if read_provenance(photo.xmp):
                 outcome = replace(outcome, note=f"{job.source} is coloured anew from its lightness")
-            elif not self.recolor and kind_of(photo.pixels) is Kind.COLOURED:
-                line = f"{job.source} has colours already: add --recolor to replace them"
-                return _Read(replace(outcome, skipped=line))
+            elif not self.recolor:
+                kept = _coloured_pages(photo)
+                if len(kept) > len(photo.pages):
+                    line = f"{job.source} has colours already: add --recolor to replace them"
+                    return _Read(replace(outcome, skipped=line))
+                if kept:
+                    numbers = ", ".join(str(number + 1) for number in kept)
+                    line = f"{job.source}: pages that have colours stay as they are: {numbers}"
+                    outcome = replace(outcome, note=line)
         except (RetintError, MemoryError) as error:
             return _Read(_failed(outcome, error))
         seconds = time.perf_counter() - start
         shown = f"{width} x {height}, {photo.pixels.dtype}"
         log.debug("%s: %s, read in %.2f s", job.source, shown, seconds)
-        return _Read(replace(outcome, seconds=seconds), photo, options)
+        return _Read(replace(outcome, seconds=seconds), photo, options, kept)
 
     def color(self, job: Job, read: _Read) -> _Colored:
         """All the colourings of a photograph."""
@@ -161,7 +169,8 @@ class _Work:
                 if len(job.targets) > 1:
                     seed = options.get("seed")
                     options["seed"] = (1 if seed is None else seed) + number
-                colored.append(self.colorizer.colorize_photo(photo, **options))
+                result = self.colorizer.colorize_photo(photo, **options)
+                colored.append(_with_pages_of(photo, result, read.kept))
         except (RetintError, MemoryError) as error:
             return _Colored(_failed(outcome, error))
         seconds = time.perf_counter() - start
@@ -178,10 +187,27 @@ class _Work:
             except (RetintError, MemoryError) as error:
                 return _failed(outcome, error)
             outcome = replace(outcome, written=(*outcome.written, target))
+            lost = losses(photo, target)
+            if lost:
+                line = f"{target} has lost {' and '.join(lost)}, which its format cannot hold"
+                outcome = replace(outcome, note="; ".join(filter(None, (outcome.note, line))))
         seconds = time.perf_counter() - start
         if outcome.written:
             log.debug("%s: written in %.2f s", outcome.job.source, seconds)
         return replace(outcome, seconds=outcome.seconds + seconds)
+
+
+def _coloured_pages(photo: Photo) -> tuple[int, ...]:
+    """Numbers, from 0, of the pages that have colours."""
+    pages = enumerate((photo, *photo.pages))
+    return tuple(number for number, page in pages if kind_of(page.pixels) is Kind.COLOURED)
+
+
+def _with_pages_of(photo: Photo, colored: Photo, numbers: tuple[int, ...]) -> Photo:
+    """A colouring with some pages, numbered from 0, as they were."""
+    before, after = (photo, *photo.pages), (colored, *colored.pages)
+    pages = [before[n] if n in numbers else page for n, page in enumerate(after)]
+    return replace(pages[0], pages=tuple(pages[1:]))
 
 
 def _failed(outcome: Outcome, error: RetintError | MemoryError) -> Outcome:

@@ -33,13 +33,16 @@ _RGB_TO_XYZ = np.array(
 )
 _WHITE = _RGB_TO_XYZ.sum(axis=1)
 _RGB_TO_RELATIVE_XYZ: list[list[float]] = (_RGB_TO_XYZ / _WHITE[:, None]).tolist()
-_RELATIVE_XYZ_TO_RGB: list[list[float]] = (np.linalg.inv(_RGB_TO_XYZ) * _WHITE).tolist()
+RELATIVE_XYZ_TO_RGB = np.linalg.inv(_RGB_TO_XYZ) * _WHITE
+"""Linear sRGB of X, Y and Z, each 1 for white."""
 
 LUMINANCE: tuple[float, float, float] = tuple(_RGB_TO_RELATIVE_XYZ[1])  # type: ignore[assignment]
 """Shares of linear red, green and blue in relative luminance Y."""
 
 _EPSILON = 216 / 24389  # (6/29)^3: below it, CIE replaces the cube root by its tangent
 _KAPPA = 24389 / 27  # (29/3)^3
+JOIN = 6 / 29
+"""The cube root of relative X, Y and Z below which CIE Lab goes on along the tangent."""
 
 
 def srgb_to_linear(srgb: Array) -> Array:
@@ -93,7 +96,7 @@ def lab_to_linear(lightness: Array, a: Array, b: Array, axis: int = -1) -> Array
     f_y = (lightness + 16) / 116
     x, y, z = (_cie_f_inverse(f) for f in (f_y + a / 500, f_y, f_y - b / 200))
     linear: Array = _namespace(lightness).stack(
-        [row[0] * x + row[1] * y + row[2] * z for row in _RELATIVE_XYZ_TO_RGB], axis
+        [row[0] * x + row[1] * y + row[2] * z for row in RELATIVE_XYZ_TO_RGB.tolist()], axis
     )
     return linear
 
@@ -142,7 +145,7 @@ def _cie_f(t: Array) -> Array:
 
 
 def _cie_f_inverse(f: Array) -> Array:
-    t: Array = _namespace(f).where(f > 6 / 29, f * f * f, (116 * f - 16) / _KAPPA)
+    t: Array = _namespace(f).where(f > JOIN, f * f * f, (116 * f - 16) / _KAPPA)
     return t
 
 

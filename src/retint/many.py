@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retint import __version__
 from retint.batch import Outcome, colorize_jobs
@@ -17,7 +17,9 @@ from retint.errors import RetintError
 from retint.journal import NAME, Journal, file_state
 from retint.photo import QUALITY, remove_partial_files
 from retint.plan import Job, Plan, Shard, plan_jobs
-from retint.report import Report
+
+if TYPE_CHECKING:
+    from retint.report import Report
 
 _State = tuple[int, int]  # of a file
 _LOOK_EVERY = 1.0  # seconds between two looks into a hot folder
@@ -165,6 +167,8 @@ class Run:
     def _begin_report(self) -> None:
         request = self._request
         if request.report and self._colorizer:
+            from retint.report import Report
+
             settings = self._settings(self._colorizer)
             go_on = self._journal is not None and self._journal.goes_on
             self._report = Report(

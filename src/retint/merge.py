@@ -35,6 +35,10 @@ _ROUNDS = 8  # of sharpening
 _LIGHTNESSES, _TURNS = 256, 1024  # cells of the table of chroma limits
 _BISECTIONS = 12  # of the limits, which are below 256
 _SPARE = np.float32(0.002)  # of a limit
+_SLOPE = 3 * lab.JOIN**2  # of the line that goes on where a cube ends
+_WHITE = 65535.0**2  # light of which the root is the last index of the tables by root
+# With so little light added that black, rounded, is never less than none: it has a root.
+_XYZ_TO_LINEAR = _WHITE * np.column_stack((lab.RELATIVE_XYZ_TO_RGB, (1e-7,) * 3))
 
 
 @dataclass(frozen=True)
@@ -224,11 +228,8 @@ def _color_strip(
         places.enlarge(offset, spares[1], spares[0])
         channel += spares[1]
     _fit_gamut(lightness, a, b, limits, spares, work.index(a.shape))
-    # OpenCV's Lab is accurate to 0.003 L, and far faster than many steps over memory.
-    image = cv2.merge((lightness, a, b), work.pixels(len(pixels)))
-    linear = cv2.cvtColor(image, cv2.COLOR_Lab2LRGB, image)
+    linear = _to_linear(lightness, a, b, spares, work.pixels(len(pixels)))
     np.sqrt(linear, out=linear)
-    linear *= 65535
     index = work.index(linear.shape)
     np.copyto(index, linear, casting="unsafe")
     _look_up(_srgb_table(pixels.dtype), index, result)
@@ -251,25 +252,42 @@ def _fit_gamut(
     """Scale chroma, (H, W) each and in place, down to what sRGB can show at this L and hue."""
     total, other, spare = spares
     np.abs(a, out=total)
-    total += np.abs(b, out=other)
-    total += np.float32(1e-9)  # for greys
+    np.abs(b, out=other)
+    cv2.addWeighted(total, 1, other, 1, 1e-9, total)  # more than none, for greys
     # Hue without the arctangent: the way, from the left, along the rim of |a| + |b| = 1.
     turn = np.divide(a, total, out=other)
     np.subtract(1, turn, out=turn)
     np.copysign(turn, b, out=turn)
-    turn += 2
-    turn *= np.float32(_TURNS / 4.0001)
-    cell = np.floor(turn, out=turn)
     row = np.multiply(lightness, np.float32(_LIGHTNESSES / 100.001), out=spare)
     np.floor(row, out=row)
-    row *= _TURNS
-    cell += row  # below 2^24: whole in float32
-    np.copyto(index, cell, casting="unsafe")
+    # The index, once cut to a whole number; the little more keeps its least values in their row.
+    scale = _TURNS / 4.0001
+    place = cv2.addWeighted(turn, scale, row, _TURNS, 2 * scale + 0.01, row)
+    np.copyto(index, place, casting="unsafe")
     share = _look_up(limits, index, other)
     share /= total
     np.minimum(share, 1, out=share)
     a *= share
     b *= share
+
+
+def _to_linear(lightness: Float, a: Float, b: Float, spares: Sequence[Float], out: Float) -> Float:
+    """Linear RGB up to `_WHITE`, (H, W, 3) into `out`, of Lab in planes (H, W), which are spent.
+
+    As `lab.lab_to_linear`, but in few steps over memory. OpenCV's Lab would be as fast, but for its
+    tables: they take longer to make than a small photograph to be coloured.
+    """
+    root, cube, *_ = spares
+    cv2.addWeighted(lightness, 1 / 116, lightness, 0, 16 / 116, lightness)
+    cv2.scaleAdd(a, 1 / 500, lightness, a)
+    cv2.scaleAdd(b, -1 / 200, lightness, b)
+    for f in (a, lightness, b):  # become X, Y and Z
+        # A cube, and below its join with it a line: root^3 + slope (f - root).
+        np.maximum(f, lab.JOIN, out=root)
+        cv2.pow(root, 3, cube)
+        cv2.addWeighted(f, _SLOPE, root, -_SLOPE, 0, root)
+        cv2.add(root, cube, f)
+    return cv2.transform(cv2.merge((a, lightness, b), out), _XYZ_TO_LINEAR, out)
 
 
 @cache
@@ -283,11 +301,13 @@ def chroma_limits() -> Float:
     shape = light.size, turn.size
     a, b = 1 - np.abs(turn), np.copysign(1 - np.abs(1 - np.abs(turn)), turn)
     low, step = np.zeros(shape, np.float32), np.float32(128)
+    spares = [np.empty(shape, np.float32) for _ in range(2)]
+    linear = np.empty((*shape, 3), np.float32)
     for _ in range(_BISECTIONS):
         tried = low + step
-        color = cv2.merge((np.broadcast_to(light, shape).copy(), a * tried, b * tried))
-        linear = cv2.cvtColor(color, cv2.COLOR_Lab2LRGB)
-        low += step * (cv2.inRange(linear, (1e-6,) * 3, (1 - 1e-6,) * 3) > 0)
+        lightness = np.broadcast_to(light, shape).copy()
+        _to_linear(lightness, a * tried, b * tried, spares, linear)
+        low += step * (cv2.inRange(linear, (1e-6 * _WHITE,) * 3, ((1 - 1e-6) * _WHITE,) * 3) > 0)
         step /= 2
     corners = (low[:-1, :-1], low[1:, :-1], low[:-1, 1:], low[1:, 1:])
     limits: Float = (1 - _SPARE) * np.minimum.reduce(corners).ravel()

@@ -150,6 +150,8 @@ class Model:
         feed: dict[str, Float] = {"lightness": padded[None, None].astype(np.float32)}
         if self.takes_hints:
             feed["hints"] = np.zeros((1, 3, rows, columns), np.float32)
+        if not self.card["noise"]:
+            return feed  # before NumPy loads what it makes random numbers with
         random = np.random.default_rng(seed)
         for number, (channels, factor) in enumerate(self.card["noise"]):
             shape = (1, channels, rows // factor, columns // factor)

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,10 @@ class Report:
         for file in (self._page, self._lines):
             if file.exists() and not (overwrite or go_on):
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
-        try:
+        with _named_errors(self._lines):
             self._page.parent.mkdir(parents=True, exist_ok=True)
             with self._lines.open("a" if go_on else "w"):
                 pass
-        except OSError as error:
-            raise RetintError(f"{self._lines} cannot be written: {error.strerror}") from error
 
     def add(self, outcome: Outcome) -> None:
         """Write the line of a photograph."""
@@ -90,13 +88,22 @@ class Report:
             more=max(0, len(pairs) - _MOST_PICTURES),
         )
         beside = self._page.with_name(f".{self._page.name}.partial")
-        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
-        os.replace(beside, self._page)  # noqa: PTH105 - rename, atomically
+        with _named_errors(self._page):
+            beside.write_text(page, encoding="utf-8", errors="backslashreplace")
+            os.replace(beside, self._page)  # noqa: PTH105 - rename, atomically
         return self._page
 
     def _write(self, **line: Any) -> None:
-        with self._lines.open("a", encoding="utf-8") as file:
+        with _named_errors(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _entries(lines: Path) -> Iterator[dict[str, Any]]:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from retint.errors import RetintError
 from retint.photo import pillow
-from retint.photo.formats import enable_heif, format_of
+from retint.photo.formats import FORMATS, enable_heif, format_of
+from retint.photo.metadata import xmp_bytes
 from retint.photo.picture import Photo, is_grey
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
@@ -53,6 +55,8 @@ def read_photo(source: Path | bytes) -> Photo:
             photo = pillow.decode(stream)
         if isinstance(source, bytes):
             return photo
+        if not FORMATS[photo.format].metadata:
+            photo = replace(photo, xmp=_read_sidecar(source))
         return replace(photo, modified=source.stat().st_mtime_ns)
 
 
@@ -71,7 +75,8 @@ def write_photo(
 ) -> None:
     """Write a photograph, whole or not at all, in the format that the file's name says.
 
-    The file gets the time at which the photograph was changed last, if that is known.
+    The file gets the time at which the photograph was changed last, if that is known. What XMP a
+    format cannot hold goes into a file beside it, whose name has .xmp added.
 
     Raises:
         RetintError: if the file exists and `overwrite` is not set, or cannot be written.
@@ -86,9 +91,12 @@ def write_photo(
             _encode(photo, format_.name, stream, quality)
         if photo.modified is not None:
             os.utime(beside, ns=(photo.modified, photo.modified))
+        if not format_.metadata:
+            _write_sidecar(path, photo.xmp)
         os.replace(beside, path)  # noqa: PTH105 - rename, atomically
     except OSError as error:
-        raise RetintError(f"{path} cannot be written: {error.strerror or error}") from error
+        cause = error.strerror or f"the disk may be full: {error}"  # NumPy gives no number
+        raise RetintError(f"{path} cannot be written: {cause}") from error
     finally:
         with suppress(OSError):  # the folder itself may be what is wrong
             beside.unlink(missing_ok=True)
@@ -116,6 +124,19 @@ def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QU
     return stream.getvalue()
 
 
+def losses(photo: Photo, path: Path) -> list[str]:
+    """What a photograph has that a file of this name will not hold, in words."""
+    format_ = format_of(path)
+    parts = {
+        "further pages": photo.pages and format_.name != "TIFF",
+        "transparency": photo.alpha is not None and not format_.alpha,
+        "16 bits": photo.pixels.dtype == np.uint16 and not format_.deep,
+        "EXIF": photo.exif and not format_.metadata,
+        "IPTC records": photo.iptc and format_.name not in ("JPEG", "TIFF"),
+    }
+    return [name for name, is_lost in parts.items() if is_lost]
+
+
 def describe_photo(path: Path) -> dict[str, str]:
     """What `retint info` says of a photograph.
 
@@ -138,7 +159,8 @@ def describe_photo(path: Path) -> dict[str, str]:
         facts["dpi"] = " x ".join(f"{value:g}" for value in photo.dpi)
     if photo.icc_profile:
         facts["icc profile"] = description(photo.icc_profile)
-    for name, value in read_provenance(photo.xmp).items():
+    of_pages = (read_provenance(page.xmp) for page in (photo, *photo.pages))
+    for name, value in next(filter(None, of_pages), {}).items():
         facts[f"inferred: {name.replace('_', ' ')}"] = value
     carried = {"EXIF": photo.exif, "XMP": photo.xmp, "IPTC": photo.iptc}
     if any(carried.values()):
@@ -149,6 +171,30 @@ def describe_photo(path: Path) -> dict[str, str]:
 def _partial_prefix(path: Path) -> str:
     """Beginning of the names under which a file is written; short, however long its own is."""
     return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+
+
+def _sidecar(path: Path) -> Path:
+    """Where the XMP of a file lies whose format cannot hold it, as darktable names it."""
+    return path.with_name(f"{path.name}.xmp")
+
+
+def _read_sidecar(path: Path) -> bytes | None:
+    with suppress(OSError):
+        return xmp_bytes(_sidecar(path).read_bytes())
+    return None
+
+
+def _write_sidecar(path: Path, xmp: bytes | None) -> None:
+    """Before the picture itself, so that there is none without it; another's is never replaced."""
+    sidecar = _sidecar(path)
+    if sidecar.exists() and not read_provenance(sidecar.read_bytes()):
+        raise RetintError(f"{sidecar} exists and is not of retint: move it away")
+    if xmp is None:
+        sidecar.unlink(missing_ok=True)
+        return
+    beside = path.with_name(_partial_prefix(path) + uuid4().hex + _PARTIAL)
+    beside.write_bytes(xmp)
+    os.replace(beside, sidecar)  # noqa: PTH105 - rename, atomically
 
 
 def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:

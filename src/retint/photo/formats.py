@@ -44,7 +44,7 @@ FORMATS = {
         Format("HEIF", (".heic", ".heif"), alpha=True, options=(("chroma", 444),), quality=True),
         Format("JPEG2000", (".jp2", ".j2k"), deep=True, alpha=True, metadata=False),
         Format("BMP", (".bmp",), metadata=False),
-        Format("PPM", (".ppm", ".pgm"), metadata=False),
+        Format("PPM", (".ppm", ".pgm"), deep=True, metadata=False),
     )
 }
 """Formats by Pillow's name."""

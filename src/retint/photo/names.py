@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from retint.photo.formats import SUFFIXES
+
 
 def output_path(source: Path, sample: int | None = None, suffix: str | None = None) -> Path:
     """Name of the coloured picture beside its source: photo-color.jpg, or photo-color-2.jpg."""
@@ -12,8 +14,9 @@ def output_path(source: Path, sample: int | None = None, suffix: str | None = No
 
 
 def is_output(file: Path) -> bool:
-    """Whether `file` is named as a colouring of a photograph beside it."""
+    """Whether `file` is named as a colouring of a photograph beside it, of whatever format."""
     stem, marker, number = file.stem.rpartition("-color")
     if not marker or (number and not number.removeprefix("-").isdecimal()):
         return False
-    return file.with_name(stem + file.suffix).is_file()
+    endings = {file.suffix, *SUFFIXES, *map(str.upper, SUFFIXES)}
+    return any(file.with_name(stem + ending).is_file() for ending in endings)

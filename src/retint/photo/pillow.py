@@ -1,4 +1,4 @@
-"""All formats but TIFF, by Pillow; their 16 bits, which Pillow cannot hold, by imagecodecs."""
+"""All formats but TIFF, by Pillow; their 16 bits, which it cannot hold, by others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import struct
 from typing import IO, Any, cast
 
-import imagecodecs
+import cv2
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, putchunk
@@ -40,11 +40,12 @@ def decode(stream: IO[bytes]) -> Photo:
             raise RetintError(f"{format_ or 'such'} pictures are not supported: save it as PNG")
         if format_ != "JPEG" and getattr(image, "is_animated", False):
             raise RetintError("an animation is no photograph: save its pictures one by one")
+        depth = _depth(image, stream)
         image.load()
         exif = image.getexif()
         orientation = 1 if format_ == "HEIF" else exif.get(ORIENTATION, 1)  # HEIF's is applied
         icc_profile = image.info.get("icc_profile")
-        pixels, alpha = _pixels(image, stream, icc_profile)
+        pixels, alpha = _pixels(image, stream, icc_profile, depth)
         return Photo(
             upright(pixels, orientation),
             format_,
@@ -69,8 +70,13 @@ def encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> N
         whole = pixels if alpha is None else np.dstack((pixels, alpha))
         if format_name == "PNG":
             stream.write(_deep_png(whole, photo, icc_profile))
+        elif format_name == "PPM":
+            reversed_ = whole[:, :, ::-1] if whole.ndim == 3 else whole  # OpenCV begins with blue
+            stream.write(cv2.imencode(".pnm", reversed_)[1].tobytes())
         else:
-            stream.write(imagecodecs.jpeg2k_encode(whole, level=0, codecformat="jp2"))
+            from imagecodecs import jpeg2k_encode
+
+            stream.write(jpeg2k_encode(whole, level=0, codecformat="jp2"))
         return
     image = Image.fromarray(to_8_bit(pixels))
     if alpha is not None:
@@ -102,10 +108,9 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _pixels(
-    image: Image.Image, stream: IO[bytes], icc_profile: bytes | None
+    image: Image.Image, stream: IO[bytes], icc_profile: bytes | None, depth: int
 ) -> tuple[Pixels, Pixels | None]:
     """Pixels in sRGB, and alpha."""
-    depth = _depth(image, stream)
     if depth > 8:
         pixels, alpha = _deep_pixels(cast(str, image.format), stream, depth)
     else:
@@ -137,6 +142,10 @@ def _depth(image: Image.Image, stream: IO[bytes]) -> int:
         header = stream.read(4096)
         start = header.find(_CODESTREAM)
         return (header[start + 42] & 0x7F) + 1 if start >= 0 else 8
+    if image.format == "PPM":
+        most = cast(Any, image).tile[0].args[-1]
+        if image.mode == "RGB" and isinstance(most, int) and most & (most + 1) == 0:
+            return most.bit_length()
     return 16 if image.mode.startswith("I") else 8
 
 
@@ -145,9 +154,16 @@ def _deep_pixels(format_name: str, stream: IO[bytes], depth: int) -> tuple[Pixel
     stream.seek(0)
     if format_name == "PPM":
         with Image.open(stream) as image:
-            return np.asarray(image).astype(np.uint16), None
-    read = imagecodecs.png_decode if format_name == "PNG" else imagecodecs.jpeg2k_decode
-    pixels = np.asarray(read(stream.read()))
+            if image.mode != "RGB":
+                return np.asarray(image).astype(np.uint16), None
+        stream.seek(0)
+        data = np.frombuffer(stream.read(), np.uint8)
+        pixels = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED))[:, :, ::-1]
+    else:
+        import imagecodecs  # late: 8 bits need not wait for it
+
+        read = imagecodecs.png_decode if format_name == "PNG" else imagecodecs.jpeg2k_decode
+        pixels = np.asarray(read(stream.read()))
     if pixels.dtype != np.uint16 or depth > 16:
         raise ValueError("neither 8 nor 16 bits a channel")
     if depth < 16:
@@ -202,6 +218,8 @@ def _png_texts(photo: Photo) -> PngInfo:
 
 def _deep_png(pixels: Pixels, photo: Photo, icc_profile: bytes | None) -> bytes:
     """16 bits with the chunks that Pillow writes for 8."""
+    import imagecodecs
+
     encoded = imagecodecs.png_encode(pixels)
     chunks = io.BytesIO()
     if icc_profile:

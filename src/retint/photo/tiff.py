@@ -21,6 +21,7 @@ from retint.photo.profiles import from_srgb, to_srgb
 _XMP, _IPTC, _ICC = 700, 33723, 34675
 _DESCRIPTION, _SOFTWARE, _DATE = 270, 305, 306  # tags that tifffile writes by itself
 _KEPT_COMPRESSIONS = ("NONE", "LZW", "ADOBE_DEFLATE", "PACKBITS", "ZSTD")
+_SAME = {"DEFLATE": "ADOBE_DEFLATE"}  # an old number of the same
 _PREDICTED = ("LZW", "ADOBE_DEFLATE", "ZSTD")
 _INCH, _CENTIMETRE = 2, 3  # units of resolution
 _REDUCED, _MASK = 1, 4  # kinds of pages that are no pictures of their own
@@ -75,6 +76,7 @@ def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
     if dpi:
         main |= dict(zip(RESOLUTION, (*dpi, _INCH), strict=True))
     icc_profile = _bytes_of(page, _ICC)
+    compression = COMPRESSION(page.compression).name
     pixels, alpha = _pixels(page)
     if icc_profile:
         pixels = to_srgb(pixels, icc_profile)
@@ -89,7 +91,7 @@ def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
         iptc=_bytes_of(page, _IPTC),
         icc_profile=icc_profile,
         dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
-        compression=COMPRESSION(page.compression).name,
+        compression=_SAME.get(compression, compression),
     )
 
 
