@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
 import io
+import os
+import shutil
+import tempfile
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -20,14 +24,15 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from retint import __version__
-from retint.colorizer import Colorizer, Options
+from retint.colorizer import Colorizer
 from retint.errors import RetintError
-from retint.hints import parse_hint
-from retint.photo import QUALITY, format_of_name
+from retint.web.darkroom import Darkroom
 from retint.web.guard import Guard
 from retint.web.jobs import DONE, File, Job, JobStore, JobWorker
+from retint.web.pictures import add_pictures
 from retint.web.service import RETRY_AFTER, BusyError, Result, Service, Wish, model_facts
 from retint.web.settings import Settings
+from retint.web.wishes import wish_of
 
 _ANY_PICTURE = {
     "requestBody": {
@@ -117,28 +122,24 @@ def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
     _add_watching(app, registry)
     _add_colorize(app, service, settings)
     _add_jobs(app, store, worker, settings)
+    darkroom = Darkroom(service)
+    add_pictures(app, darkroom)
+    _prepare_gradio()
+    from retint.web.page import add_page  # Gradio reads its environment when it is imported
+
+    add_page(app, darkroom, service, (store, worker), settings)
     app.add_middleware(Guard, settings=settings, registry=registry)
     return app
 
 
-def wish_of(
-    seed: Annotated[int | None, Query(ge=0, le=2**63 - 1, examples=[3])] = None,
-    strength: Annotated[float, Query(ge=0, le=10, examples=[0.8])] = 1.0,
-    hint: Annotated[
-        list[str] | None, Query(description="x,y,#rrggbb", examples=[["120,80,#7090c0"]])
-    ] = None,
-    keep_tone: bool = False,
-    detail: Annotated[int | None, Query(ge=64, le=1024)] = None,
-    recolor: bool = False,
-    format: Annotated[str | None, Query(examples=["png"])] = None,  # noqa: A002 - as --format
-    quality: Annotated[int, Query(ge=1, le=100)] = QUALITY,
-) -> Wish:
-    """The query options, which are those of `retint colorize`."""
-    options = Options(seed=seed, strength=strength, keep_tone=keep_tone, detail=detail)
-    if hint:
-        options["hints"] = [parse_hint(text) for text in hint]
-    format_name = format_of_name(format).name if format else None
-    return Wish(options, format_name, quality, recolor)
+def _prepare_gradio() -> None:
+    """Keep Gradio from the network, and what is uploaded in a folder of this process."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="retint-page-")
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -26,6 +26,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/healthz", "/readyz")  # for those who watch over the service, not for clients
 JOBS_PATH = "/v1/jobs"
+UPLOAD_PATH = "/gradio_api/upload"  # of the page: many photographs may come at once
 _LINGER = 5.0  # seconds that the rest of a refused upload is read and thrown away
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
@@ -105,8 +106,8 @@ class Guard:
         self, scope: MutableMapping[str, Any], headers: MutableMapping[str, bytes]
     ) -> int:
         """Bytes that the request may have; it may promise no more."""
-        makes_job = scope["path"] == JOBS_PATH
-        most = self._settings.most_job_bytes if makes_job else self._settings.most_bytes
+        many = scope["path"] in (JOBS_PATH, UPLOAD_PATH)
+        most = self._settings.most_job_bytes if many else self._settings.most_bytes
         if int(headers.get("content-length", b"0") or 0) > most:
             raise _too_large(most)
         return most

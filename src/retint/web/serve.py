@@ -6,6 +6,7 @@ import logging
 import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from retint.colorizer import Colorizer
 from retint.errors import RetintError
@@ -39,7 +40,20 @@ def serve(model: str, provider: str | None, settings: Settings, host: str, port:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    uvicorn.Server(config).run([listener])
+    _Server(config, app).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the page's streams before it waits for connections to close: they have no end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is in work, and stop."""
+        self._app.state.end_streams()
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:

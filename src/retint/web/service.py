@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
-from retint.photo import FORMATS, QUALITY, encode_photo, read_photo, read_size
+from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_size
 from retint.photo.provenance import read_provenance
 from retint.tone import Kind, kind_of
 from retint.web.settings import Settings
 
 RETRY_AFTER = 5  # seconds; a guess at when a place is free again
+
+Answer = TypeVar("Answer")
+Given = TypeVarTuple("Given")
 
 
 class BusyError(Exception):
@@ -94,15 +98,39 @@ class Service:
             BusyError: if too many wait.
             RetintError: if it cannot be read, or is too large.
         """
+        return await self.run(self.work, data, wish)
+
+    async def run(self, work: Callable[[*Given], Answer], *given: *Given) -> Answer:
+        """Do work in its turn, or send it away at once.
+
+        Raises:
+            BusyError: if too many wait.
+        """
         if self._inside >= self._settings.workers + self._settings.waiting:
             raise BusyError
         self._inside += 1
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self.work, data, wish)
-        work.add_done_callback(lambda _: self._leave())
-        return await asyncio.shield(work)
+        doing = asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
+        doing.add_done_callback(lambda _: self._leave())
+        return await asyncio.shield(doing)
 
     def work(self, data: bytes, wish: Wish) -> Result:
         """Colour a photograph now.
+
+        Raises:
+            RetintError: if it cannot be read, or is too large.
+        """
+        photo = self.read(data)
+        first = read_provenance(photo.xmp)
+        if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
+            raise RetintError("the picture has colours already: ask for recolor to replace them")
+        colored = self.colorizer.colorize_photo(photo, **wish.options)
+        format_name = wish.format_name or colored.format
+        rows, columns = colored.pixels.shape[:2]
+        encoded = encode_photo(colored, format_name, wish.quality)
+        return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))
+
+    def read(self, data: bytes) -> Photo:
+        """Decode a photograph now.
 
         Raises:
             RetintError: if it cannot be read, or is too large.
@@ -113,15 +141,7 @@ class Service:
                 f"the picture has {width} x {height} pixels, more than the "
                 f"{self._settings.most_pixels} that this service takes: scale it down"
             )
-        photo = read_photo(data)
-        first = read_provenance(photo.xmp)
-        if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
-            raise RetintError("the picture has colours already: ask for recolor to replace them")
-        colored = self.colorizer.colorize_photo(photo, **wish.options)
-        format_name = wish.format_name or colored.format
-        rows, columns = colored.pixels.shape[:2]
-        encoded = encode_photo(colored, format_name, wish.quality)
-        return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))
+        return read_photo(data)
 
     def close(self) -> None:
         """Finish what runs."""

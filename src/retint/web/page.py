@@ -1,0 +1,131 @@
+"""The page of the service: Gradio, mounted at /, of which only what the page needs can be reached.
+
+Nothing is fetched from elsewhere. Gradio's own addresses take uploads, and send what the page shows
+and what a person does there; pictures and files have addresses of their own (`pictures.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.routing import Match, Mount
+from starlette.types import Scope
+
+from retint.errors import RetintError
+from retint.web.about_tab import about
+from retint.web.batch_tab import color_many
+from retint.web.darkroom import Darkroom
+from retint.web.jobs import JobStore, JobWorker
+from retint.web.photograph_tab import Many, add_photograph_tab, drop_area, tell
+from retint.web.service import BusyError, Service
+from retint.web.settings import Settings
+from retint.web.statics import static_text
+
+_PATHS = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"}
+_PREFIXES = (
+    "/assets/",
+    "/static/",
+    "/gradio_api/cancel",
+    "/gradio_api/file=",
+    "/gradio_api/heartbeat/",
+    "/gradio_api/queue/",
+    "/gradio_api/reset",
+    "/gradio_api/startup-events",
+    "/gradio_api/upload",
+)
+_CLEAN_EVERY = 600  # seconds between two looks for uploads that are too old
+_FONT = ("system-ui", "sans-serif")  # of the reader's machine
+_MONO = ("ui-monospace", "monospace")
+
+
+class _PageMount(Mount):
+    """Gradio's application, as far as the page needs it: it has more, which runs and fetches."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not (path in _PATHS or path.startswith(_PREFIXES)):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def add_page(
+    app: FastAPI,
+    darkroom: Darkroom,
+    service: Service,
+    jobs: tuple[JobStore, JobWorker],
+    settings: Settings,
+) -> None:
+    """Answer with the page at /; to be called when the other addresses are there."""
+    gr.mount_gradio_app(
+        app,
+        _layout(darkroom, service, jobs, settings),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=settings.most_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=gr.themes.Default(primary_hue="teal", font=_FONT, font_mono=_MONO),
+        css=static_text("page.css"),
+    )
+    gradio_app = app.router.routes.pop().app  # type: ignore[attr-defined]
+    app.router.routes.append(_PageMount("", app=gradio_app))
+    app.state.end_streams = gradio_app.stop_event.set
+
+
+def _layout(
+    darkroom: Darkroom, service: Service, jobs: tuple[JobStore, JobWorker], settings: Settings
+) -> gr.Blocks:
+    blocks = gr.Blocks(
+        title="retint",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(_CLEAN_EVERY, max(1, int(settings.keep_seconds))),
+    )
+    with blocks:
+        gr.Markdown("# retint\nBlack-and-white photographs into colour", elem_classes="title")
+        with gr.Tabs() as tabs:
+            with gr.Tab("One photograph", id="one") as one:
+                pass
+            with gr.Tab("Many", id="many"):
+                many = Many(tabs, _add_batch(jobs, settings))
+            with gr.Tab("What is this?", id="about"):
+                gr.HTML(about(service.colorizer))
+        with one:
+            add_photograph_tab(darkroom, many)
+    # What is asked for waits in the service's queue, not in Gradio's.
+    blocks.queue(default_concurrency_limit=None, api_open=False)
+    return blocks
+
+
+def _add_batch(jobs: tuple[JobStore, JobWorker], settings: Settings) -> gr.File:
+    with gr.Row(equal_height=True):
+        strength = gr.Slider(0, 2, 1, step=0.05, label="Strength of all", info="0 is grey, 1 usual")
+        recolor = gr.Checkbox(label="Replace colours that photographs have already")
+    drop = drop_area("Photographs: drop them here, or choose them", "drop-many")
+    progress = gr.HTML()
+
+    async def work(paths: list[str] | None, strength: float, recolor: bool) -> AsyncIterator[str]:
+        if not paths:
+            return
+        files = [Path(path) for path in paths]
+        try:
+            async for table in color_many(files, strength, recolor, *jobs, settings):
+                yield table
+        except (RetintError, BusyError) as error:
+            tell(error)
+
+    drop.change(
+        work,
+        [drop, strength, recolor],
+        progress,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return drop

@@ -1,0 +1,147 @@
+"""The tab of one photograph: drop it, compare, change the colours, save it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from retint.errors import RetintError
+from retint.photo import SUFFIXES
+from retint.web.darkroom import Darkroom
+from retint.web.service import BusyError
+from retint.web.sitting import MOST_HINTS, Sitting
+from retint.web.statics import static_text
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_LARGEST_HINTS = 64 * MOST_HINTS  # bytes of a file of hints
+
+
+@dataclass(frozen=True)
+class Many:
+    """Where photographs go if somebody drops more than one."""
+
+    tabs: gr.Tabs
+    drop: gr.File
+
+
+def drop_area(label: str, name: str) -> gr.File:
+    """Where photographs are dropped."""
+    return gr.File(
+        label=label,
+        file_count="multiple",
+        file_types=sorted(SUFFIXES),
+        height=140,
+        elem_id=name,
+    )
+
+
+def tell(error: RetintError | BusyError) -> None:
+    """Say on the page what went wrong."""
+    busy = isinstance(error, BusyError)
+    line = "Too many photographs wait: try again in a moment." if busy else str(error)
+    gr.Warning(line, title="That did not work", duration=None)
+
+
+def add_photograph_tab(darkroom: Darkroom, many: Many) -> None:
+    """Add the components, to the tab that is open, and what they do."""
+    state = gr.State(Sitting())
+    drop = drop_area("Photograph: drop one or many here, or choose them", "drop")
+    about = gr.HTML()
+    viewer = gr.HTML(
+        None,
+        html_template=static_text("viewer.html"),
+        js_on_load=static_text("viewer.js"),
+        apply_default_css=False,
+        elem_id="viewer",
+    )
+    with gr.Column(visible=False) as tools:
+        links = gr.HTML()
+        with gr.Row(equal_height=True):
+            strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", info="0 is grey, 1 usual")
+            seed = gr.Textbox(
+                "",
+                label="Seed",
+                info="a whole number, for another colouring",
+                placeholder="none: the most likely colours",
+                max_lines=1,
+            )
+        with gr.Row(elem_classes="hints"):
+            undo = gr.Button("Undo hint")
+            clear = gr.Button("Clear hints")
+            load = gr.UploadButton("Load hints", file_types=[".txt"])
+            saved = gr.HTML()
+        compare = gr.Button("Show variants side by side")
+        variants = gr.HTML(js_on_load=static_text("variants.js"), apply_default_css=False)
+
+    shown = [state, viewer, links, saved, variants]
+
+    async def take(paths: list[str], strength: float, seed: str) -> tuple[Any, ...]:
+        same = [gr.skip()] * len(shown)
+        if len(paths) > 1:
+            return *same, gr.skip(), gr.skip(), None, paths, gr.Tabs(selected="many")
+        try:
+            sitting = Sitting(strength=strength).seeded(seed)
+            sitting = replace(sitting, photograph=await darkroom.take(Path(paths[0])))
+        except (RetintError, BusyError) as error:
+            tell(error)
+            return *same, gr.skip(), gr.skip(), None, None, gr.skip()
+        return *_shown(sitting), sitting.about(), gr.Column(visible=True), None, None, gr.skip()
+
+    drop.upload(
+        take,
+        [drop, strength, seed],
+        [*shown, about, tools, drop, many.drop, many.tabs],
+        api_visibility="private",
+    )
+    latest = {**_QUIET, "trigger_mode": "always_last"}
+    strength.input(_change(Sitting.strengthened), [state, strength], shown, **latest)
+    seed.input(_change(Sitting.seeded), [state, seed], shown, **latest)
+    viewer.select(_hint, state, shown, **{**_QUIET, "trigger_mode": "multiple"})
+    variants.select(_choose, state, [*shown, seed], **_QUIET)
+    undo.click(_change(Sitting.undone), state, shown, **_QUIET)
+    clear.click(_change(Sitting.with_hints), state, shown, **_QUIET)
+    load.upload(_change(_load), [state, load], shown, **_QUIET)
+    compare.click(_change(Sitting.compared), state, shown, **_QUIET)
+
+
+def _hint(sitting: Sitting, event: gr.EventData) -> tuple[Any, ...]:
+    return _change(Sitting.hinted)(sitting, f"{event.x},{event.y},{event.color}")
+
+
+def _choose(sitting: Sitting, event: gr.EventData) -> tuple[Any, ...]:
+    return *_change(Sitting.seeded)(sitting, event.seed), event.seed
+
+
+def _change(alter: Callable[..., Sitting]) -> Callable[..., tuple[Any, ...]]:
+    """Show what a sitting becomes."""
+
+    def change(sitting: Sitting, *given: Any) -> tuple[Any, ...]:
+        try:
+            return _shown(alter(sitting, *given))
+        except RetintError as error:
+            tell(error)
+            return (gr.skip(),) * len(_shown(sitting))
+
+    return change
+
+
+def _shown(sitting: Sitting) -> tuple[Any, ...]:
+    return (
+        sitting,
+        sitting.view(),
+        sitting.links(),
+        sitting.saved_hints(),
+        sitting.variants(),
+    )
+
+
+def _load(sitting: Sitting, path: str) -> Sitting:
+    file = Path(path)
+    if file.stat().st_size > _LARGEST_HINTS:
+        raise RetintError(f"the file of hints is too large: at most {MOST_HINTS} are taken")
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return sitting.with_hints([line.strip() for line in lines if line.strip()])
