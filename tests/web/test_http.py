@@ -17,13 +17,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from commands import fails_in_one_line, retint
-from retint import Colorizer
-from retint.web.app import create_app
-from retint.web.settings import Settings
+from serving import served
 
 CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
 
@@ -31,25 +28,6 @@ CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
 @pytest.fixture(autouse=True)
 def same_date(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-
-
-@contextmanager
-def served(folder, **limits):
-    """A service on a port of its own, in this process."""
-    app = create_app(Colorizer(), Settings(data=folder, **limits))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    try:
-        with httpx.Client(base_url=address, timeout=60) as client:
-            while not server.started:
-                time.sleep(0.02)
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture(scope="module")

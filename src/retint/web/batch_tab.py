@@ -14,7 +14,7 @@ from retint.web.service import BusyError, Wish
 from retint.web.settings import Settings
 
 _LOOK_EVERY = 0.5  # seconds
-_STATES = {WAITING: "waits", DONE: "coloured", FAILED: "left"}
+_STATES = {WAITING: "waits", DONE: "coloured", FAILED: "not coloured"}
 
 
 async def color_many(
@@ -55,10 +55,10 @@ async def color_many(
 def _table(job: Job) -> str:
     over = sum(file.state != WAITING for file in job.files)
     done = sum(file.state == DONE for file in job.files)
-    status = f"{over} of {len(job.files)} photographs"
+    status = f"{over} of {len(job.files)} photographs done"
     link = ""
     if job.finished is not None:
-        status = f"{done} coloured, {len(job.files) - done} left"
+        status = f"{done} of {len(job.files)} photographs coloured"
         if done:
             link = (
                 f'<p class="links"><a class="main" download href="/v1/jobs/{job.id}/archive">'

@@ -90,8 +90,8 @@ def _layout(
     )
     with blocks:
         gr.Markdown("# retint\nBlack-and-white photographs into colour", elem_classes="title")
-        with gr.Tabs() as tabs:
-            with gr.Tab("One photograph", id="one") as one:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
+            with gr.Tab("Photograph", id="one") as one:
                 pass
             with gr.Tab("Many", id="many"):
                 many = Many(tabs, _add_batch(jobs, settings))

@@ -99,9 +99,9 @@ def add_photograph_tab(darkroom: Darkroom, many: Many) -> None:
     )
     latest = {**_QUIET, "trigger_mode": "always_last"}
     strength.input(_change(Sitting.strengthened), [state, strength], shown, **latest)
-    seed.input(_change(Sitting.seeded), [state, seed], shown, **latest)
+    seed.change(_change(Sitting.seeded), [state, seed], shown, **latest)
     viewer.select(_hint, state, shown, **{**_QUIET, "trigger_mode": "multiple"})
-    variants.select(_choose, state, [*shown, seed], **_QUIET)
+    variants.select(_choose, None, seed, **_QUIET)
     undo.click(_change(Sitting.undone), state, shown, **_QUIET)
     clear.click(_change(Sitting.with_hints), state, shown, **_QUIET)
     load.upload(_change(_load), [state, load], shown, **_QUIET)
@@ -112,8 +112,8 @@ def _hint(sitting: Sitting, event: gr.EventData) -> tuple[Any, ...]:
     return _change(Sitting.hinted)(sitting, f"{event.x},{event.y},{event.color}")
 
 
-def _choose(sitting: Sitting, event: gr.EventData) -> tuple[Any, ...]:
-    return *_change(Sitting.seeded)(sitting, event.seed), event.seed
+def _choose(event: gr.EventData) -> str:
+    return str(event.seed)
 
 
 def _change(alter: Callable[..., Sitting]) -> Callable[..., tuple[Any, ...]]:
