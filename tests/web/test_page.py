@@ -114,7 +114,7 @@ def download(page, text):
 def test_two_actions_give_what_the_command_writes(page, tmp_path):
     drop(page, CAT)
     after(page)
-    name, data = download(page, "Download the coloured photograph")
+    name, data = download(page, "Download in full size")
     assert retint("colorize", CAT, "-o", tmp_path / "cat-color.jpg").returncode == 0
     assert name == "cat-color.jpg"
     assert data == (tmp_path / "cat-color.jpg").read_bytes()
@@ -140,7 +140,7 @@ def test_strength_seed_and_hint_show_and_are_saved(page, tmp_path):
     spot = np.s_[max(0, int(y) - 3) : int(y) + 4, max(0, int(x) - 3) : int(x) + 4]
     assert (blue[spot][..., 2] - blue[spot][..., 0]).mean() > 20
     assert (pale[spot][..., 2] - pale[spot][..., 0]).mean() < 10
-    _, data = download(page, "Download the coloured photograph")
+    _, data = download(page, "Download in full size")
     wanted = ("--seed", 2, "--strength", 0.5, "--hint", options["hint"])
     assert retint("colorize", CAT, *wanted, "-o", tmp_path / "a.jpg").returncode == 0
     assert data == (tmp_path / "a.jpg").read_bytes()

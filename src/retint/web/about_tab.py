@@ -53,8 +53,8 @@ worse there.</li>
 takes no deep blue.</li>
 </ul>
 <h2>Where it was wrong</h2>
-<img src="/page/static/failures.jpg" alt="Three photographs, each grey, coloured and true: an
-astronaut, a cup of coffee and a rocket at night">
+<img src="/page/static/failures.jpg"
+alt="Grey, coloured and true: an astronaut, a cup of coffee, a rocket at night">
 <p>From top to bottom: grey, coloured, true. The orange suit and the flag came out brown and grey,
 the red saucer in patches, the night sky in a blotch.</p>
 <h2>The model</h2>

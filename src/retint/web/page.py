@@ -71,12 +71,30 @@ def add_page(
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        theme=gr.themes.Default(primary_hue="teal", font=_FONT, font_mono=_MONO),
+        theme=_theme(),
         css=static_text("page.css"),
     )
     gradio_app = app.router.routes.pop().app  # type: ignore[attr-defined]
     app.router.routes.append(_PageMount("", app=gradio_app))
     app.state.end_streams = gradio_app.stop_event.set
+
+
+def _theme() -> gr.themes.Base:
+    """Gradio's, with fonts that are there, and greys that are easy to read."""
+    theme = gr.themes.Default(primary_hue="teal", font=_FONT, font_mono=_MONO)
+    dark, light = "*neutral_600", "*neutral_300"
+    return theme.set(
+        block_info_text_color=dark,
+        block_info_text_color_dark=light,
+        block_label_text_color=dark,
+        block_label_text_color_dark=light,
+        block_title_text_color="*neutral_800",
+        block_title_text_color_dark=light,
+        body_text_color_subdued=dark,
+        body_text_color_subdued_dark=light,
+        input_placeholder_color=dark,
+        input_placeholder_color_dark=light,
+    )
 
 
 def _layout(
@@ -96,7 +114,7 @@ def _layout(
             with gr.Tab("Many", id="many"):
                 many = Many(tabs, _add_batch(jobs, settings))
             with gr.Tab("What is this?", id="about"):
-                gr.HTML(about(service.colorizer))
+                gr.HTML(about(service.colorizer), elem_classes="plain")
         with one:
             add_photograph_tab(darkroom, many)
     # What is asked for waits in the service's queue, not in Gradio's.
@@ -105,11 +123,10 @@ def _layout(
 
 
 def _add_batch(jobs: tuple[JobStore, JobWorker], settings: Settings) -> gr.File:
-    with gr.Row(equal_height=True):
-        strength = gr.Slider(0, 2, 1, step=0.05, label="Strength of all", info="0 is grey, 1 usual")
-        recolor = gr.Checkbox(label="Replace colours that photographs have already")
-    drop = drop_area("Photographs: drop them here, or choose them", "drop-many")
-    progress = gr.HTML()
+    strength = gr.Slider(0, 2, 1, step=0.05, label="Strength of all", info="0 is grey, 1 usual")
+    recolor = gr.Checkbox(label="Replace colours that photographs have already")
+    drop = drop_area("Drop many photographs", "drop-many")
+    progress = gr.HTML(elem_classes="plain")
 
     async def work(paths: list[str] | None, strength: float, recolor: bool) -> AsyncIterator[str]:
         if not paths:

@@ -17,6 +17,7 @@ from retint.web.sitting import MOST_HINTS, Sitting
 from retint.web.statics import static_text
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_WIDTH = 280  # pixels: what has less goes below
 _LARGEST_HINTS = 64 * MOST_HINTS  # bytes of a file of hints
 
 
@@ -34,7 +35,7 @@ def drop_area(label: str, name: str) -> gr.File:
         label=label,
         file_count="multiple",
         file_types=sorted(SUFFIXES),
-        height=140,
+        height=150,
         elem_id=name,
     )
 
@@ -49,33 +50,44 @@ def tell(error: RetintError | BusyError) -> None:
 def add_photograph_tab(darkroom: Darkroom, many: Many) -> None:
     """Add the components, to the tab that is open, and what they do."""
     state = gr.State(Sitting())
-    drop = drop_area("Photograph: drop one or many here, or choose them", "drop")
-    about = gr.HTML()
+    drop = drop_area("Drop one or many photographs", "drop")
+    about = gr.HTML(elem_classes="plain")
     viewer = gr.HTML(
         None,
         html_template=static_text("viewer.html"),
         js_on_load=static_text("viewer.js"),
         apply_default_css=False,
-        elem_id="viewer",
+        elem_classes="plain",
     )
     with gr.Column(visible=False) as tools:
-        links = gr.HTML()
+        links = gr.HTML(elem_classes="plain")
         with gr.Row(equal_height=True):
-            strength = gr.Slider(0, 2, 1, step=0.05, label="Strength", info="0 is grey, 1 usual")
+            strength = gr.Slider(
+                minimum=0,
+                maximum=2,
+                value=1,
+                step=0.05,
+                label="Strength",
+                info="0 is grey, 1 usual",
+                min_width=_WIDTH,
+            )
             seed = gr.Textbox(
                 "",
                 label="Seed",
                 info="a whole number, for another colouring",
                 placeholder="none: the most likely colours",
                 max_lines=1,
+                min_width=_WIDTH,
             )
         with gr.Row(elem_classes="hints"):
-            undo = gr.Button("Undo hint")
-            clear = gr.Button("Clear hints")
-            load = gr.UploadButton("Load hints", file_types=[".txt"])
-            saved = gr.HTML()
-        compare = gr.Button("Show variants side by side")
-        variants = gr.HTML(js_on_load=static_text("variants.js"), apply_default_css=False)
+            undo = gr.Button("Undo hint", size="md", min_width=110)
+            clear = gr.Button("Clear hints", size="md", min_width=110)
+            load = gr.UploadButton("Load hints", file_types=[".txt"], size="md", min_width=110)
+            saved = gr.HTML(elem_classes="plain", min_width=110)
+        compare = gr.Button("Show variants side by side", size="md")
+        variants = gr.HTML(
+            js_on_load=static_text("variants.js"), apply_default_css=False, elem_classes="plain"
+        )
 
     shown = [state, viewer, links, saved, variants]
 

@@ -117,7 +117,7 @@ class Sitting:
         if self.photograph is None:
             return ""
         address = file_address(self.photograph, self._options())
-        text = "Download the coloured photograph"
+        text = "Download in full size"
         return (
             f'<div class="links"><a class="main" download href="{escape(address)}">{text}</a></div>'
         )
