@@ -1,4 +1,4 @@
-"""Make docs/images/page.png: the page of `retint serve` with a sample, in Debian's chromium.
+"""Make docs/images/page.jpg: the page of `retint serve` with a sample, in Debian's chromium.
 
 python scripts/make_page.py
 """
@@ -8,12 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
-TARGET = ROOT / "docs" / "images" / "page.png"
-COLORS = 128
+TARGET = ROOT / "docs" / "images" / "page.jpg"
+QUALITY = 80
 
 
 def main() -> None:
@@ -30,8 +29,6 @@ def main() -> None:
             show(address)
         finally:
             service.terminate()
-    with Image.open(TARGET) as picture:
-        picture.quantize(COLORS).save(TARGET, optimize=True)
     print(TARGET)
 
 
@@ -48,8 +45,8 @@ def show(address: str) -> None:
         page.get_by_role("button", name="Show variants").click()
         page.locator(".variants img").last.wait_for()
         page.locator(".stage[aria-busy=false]").wait_for()
-        page.wait_for_load_state("networkidle")
-        page.screenshot(path=TARGET, full_page=True)
+        page.wait_for_function("[...document.images].every((image) => image.complete)")
+        page.screenshot(path=TARGET, type="jpeg", quality=QUALITY, full_page=True)
         browser.close()
 
 
