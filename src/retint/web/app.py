@@ -77,6 +77,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     422: {**_ERROR, "description": "The photograph or an option cannot be used"},
     503: {**_ERROR, "description": "Too much waits; see Retry-After"},
 }
+_NO_JOB: dict[int | str, dict[str, Any]] = {
+    404: {**_ERROR, "description": "There is no such job, or it has expired"}
+}
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The coloured photograph"}
 }
@@ -231,7 +234,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         response.headers["Location"] = f"/v1/jobs/{id_}"
         return _job_as_json(found(id_))
 
-    @app.get("/v1/jobs/{id_}", tags=["jobs"], responses={404: _ERRORS[400]})
+    @app.get("/v1/jobs/{id_}", tags=["jobs"], responses=_NO_JOB)
     def look(id_: str) -> dict[str, Any]:
         """How far a job is."""
         return _job_as_json(found(id_))
@@ -252,7 +255,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
                 return
             await asyncio.sleep(_EVENTS_EVERY)
 
-    @app.get("/v1/jobs/{id_}/files/{number}", tags=["jobs"], responses=_PICTURE)
+    @app.get("/v1/jobs/{id_}/files/{number}", tags=["jobs"], responses={**_PICTURE, **_NO_JOB})
     def fetch(id_: str, number: int) -> FileResponse:
         """A coloured photograph of a job."""
         job = found(id_)
@@ -261,7 +264,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
             raise HTTPException(404, "there is no such result (yet)")
         return FileResponse(store.result(job, number), media_type=file.media_type)
 
-    @app.get("/v1/jobs/{id_}/archive", tags=["jobs"], response_class=Response)
+    @app.get("/v1/jobs/{id_}/archive", tags=["jobs"], response_class=Response, responses=_NO_JOB)
     def archive(id_: str) -> Response:
         """All coloured photographs of a job so far, as a ZIP file."""
         job = found(id_)
@@ -273,7 +276,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         headers = {"Content-Disposition": f'attachment; filename="retint-{id_[:8]}.zip"'}
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)
 
-    @app.delete("/v1/jobs/{id_}", status_code=204, tags=["jobs"])
+    @app.delete("/v1/jobs/{id_}", status_code=204, tags=["jobs"], responses=_NO_JOB)
     def forget(id_: str) -> None:
         """Remove a job with its files."""
         store.remove(found(id_).id)
