@@ -345,7 +345,7 @@ def serve(
     ] = 32,
     verbose: _Verbose = False,
 ) -> None:
-    """Answer over HTTP: POST /v1/colorize, jobs, OpenAPI at /openapi.json."""
+    """Show a page, and answer over HTTP: POST /v1/colorize, jobs, OpenAPI at /openapi.json."""
     _log_details(verbose)
     if host not in ("127.0.0.1", "localhost", "::1") and token is None and not insecure:
         raise RetintError(
