@@ -1,6 +1,8 @@
-"""The service on a port of its own, in this process."""
+"""The service on a port of its own."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from retint.web.settings import Settings
 
 @contextmanager
 def served(folder: Path, **limits: Any) -> Iterator[httpx.Client]:
+    """In this process."""
     app = create_app(Colorizer(), Settings(data=folder, **limits))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     listener = socket.create_server(("127.0.0.1", 0))
@@ -32,3 +35,20 @@ def served(folder: Path, **limits: Any) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def command(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The service as the command starts it."""
+    code = "from retint.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = process.stderr.readline().split()[-1]
+        yield process, address
+    finally:
+        process.kill()
+        process.communicate()

@@ -6,12 +6,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,7 +17,7 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint
-from serving import served
+from serving import command, served
 
 CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
 
@@ -34,23 +31,6 @@ def same_date(monkeypatch):
 def client(tmp_path_factory):
     with served(tmp_path_factory.mktemp("jobs"), most_bytes=2_000_000) as client:
         yield client
-
-
-@contextmanager
-def command(folder):
-    """The service as the command starts it."""
-    code = "from retint.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(folder)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        address = process.stderr.readline().split()[-1]
-        yield process, address
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def finished(client, job):

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import signal
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from commands import retint
-from serving import served
+from serving import command, served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -299,3 +300,17 @@ def test_uploads_are_limited_and_paths_of_the_server_refused(client):
         told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
     assert [event["success"] for event in told if event["msg"] == "process_completed"] == [False]
     assert "/page/" not in json.dumps(told)
+
+
+def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_path, monkeypatch):
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with command(tmp_path / "jobs") as (process, address):
+        httpx.post(f"{address}/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
+        assert list((tmp_path / "temporary").rglob("a.jpg"))
+        with httpx.stream("GET", f"{address}/gradio_api/heartbeat/s1") as stream:
+            assert next(stream.iter_lines()) == "data: ALIVE"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) in (0, -signal.SIGTERM)
+    assert not list((tmp_path / "temporary").rglob("a.jpg"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import base64
 import io
 import os
@@ -12,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -99,6 +98,7 @@ def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
     service = Service(colorizer, settings)
     store = JobStore(settings.data, settings.keep_seconds)
     worker = JobWorker(store, service)
+    uploads = _prepare_gradio()
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -107,6 +107,7 @@ def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
         await asyncio.to_thread(worker.stop)
         service.close()
         store.close()
+        shutil.rmtree(uploads, ignore_errors=True)
 
     app = FastAPI(
         title="retint",
@@ -127,7 +128,6 @@ def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
     _add_jobs(app, store, worker, settings)
     darkroom = Darkroom(service)
     add_pictures(app, darkroom)
-    _prepare_gradio()
     from retint.web.page import add_page  # Gradio reads its environment when it is imported
 
     add_page(app, darkroom, service, (store, worker), settings)
@@ -135,14 +135,13 @@ def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
     return app
 
 
-def _prepare_gradio() -> None:
-    """Keep Gradio from the network, and what is uploaded in a folder of this process."""
+def _prepare_gradio() -> Path:
+    """Keep Gradio from the network, and what is dropped on the page in a folder of this process."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        folder = tempfile.mkdtemp(prefix="retint-page-")
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = os.environ.get("GRADIO_TEMP_DIR") or tempfile.mkdtemp(prefix="retint-page-")
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    return Path(folder)
 
 
 def _add_errors(app: FastAPI) -> None:
