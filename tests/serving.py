@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from retint.web.settings import Settings
 
 
 @contextmanager
-def served(folder: Path, **limits: Any) -> Iterator[httpx.Client]:
+def served(
+    folder: Path, models: Sequence[str | Path] = ("default",), **limits: Any
+) -> Iterator[httpx.Client]:
     """In this process."""
-    app = create_app(Colorizer(), Settings(data=folder, **limits))
+    app = create_app([Colorizer(model) for model in models], Settings(data=folder, **limits))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listener],))

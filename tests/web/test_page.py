@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import retint
+from commands import fails_in_one_line, retint
+from retint.model import model_path
 from serving import command, served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -33,8 +34,21 @@ def same_date(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("jobs"), most_bytes=2_000_000) as client:
+def grey_model(tmp_path_factory):
+    """The model that ships, under another name and without its colours."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(model_path("default"))
+    entry = next(entry for entry in model.metadata_props if entry.key == "retint")
+    entry.value = json.dumps({**json.loads(entry.value), "name": "grey", "strength": 0.0001})
+    path = tmp_path_factory.mktemp("models") / "grey.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, grey_model):
+    folder = tmp_path_factory.mktemp("jobs")
+    with served(folder, ["default", grey_model], most_bytes=2_000_000) as client:
         yield client
 
 
@@ -188,6 +202,20 @@ def test_a_variant_is_picked_and_the_slider_moved_by_keyboard(page):
 
 
 @needs_chromium
+def test_another_model_is_chosen(page, grey_model, tmp_path):
+    drop(page, CAT)
+    after(page, "model=default")
+    page.get_by_label("Model").first.click()
+    page.get_by_role("option", name="grey").click()
+    assert np.ptp(after(page, "model=grey"), axis=2).max() <= 2
+    _, data = download(page, "Download in full size")
+    assert retint("colorize", CAT, "--model", grey_model, "-o", tmp_path / "a.jpg").returncode == 0
+    assert data == (tmp_path / "a.jpg").read_bytes()
+    page.get_by_role("tab", name="What is this?").click()
+    assert page.get_by_role("row", name="Model grey").is_visible()
+
+
+@needs_chromium
 def test_zoom_shows_every_pixel(page, tmp_path):
     with Image.open(CAT) as small:
         small.resize((2400, 1600)).save(tmp_path / "large.jpg")
@@ -254,6 +282,13 @@ NAMELESS = """() => [...document.querySelectorAll("input, button, select, textar
     .map((control) => control.outerHTML.slice(0, 200))"""
 
 
+def test_models_by_name(client, grey_model):
+    assert [model["name"] for model in client.get("/v1/models").json()] == ["default", "grey"]
+    ask = {"params": {"model": "none"}, "content": CAT.read_bytes()}
+    assert "use one of default, grey" in client.post("/v1/colorize", **ask).json()["error"]
+    fails_in_one_line(retint("serve", "--model", grey_model, "--model", grey_model), "same name")
+
+
 def test_a_token_lets_people_in_by_a_cookie(tmp_path):
     with served(tmp_path, token="secret") as client:
         shut = client.get("/")
@@ -294,7 +329,7 @@ def test_uploads_are_limited_and_paths_of_the_server_refused(client):
     page = client.get("/config").json()
     takes = next(d for d in page["dependencies"] if d["targets"][0][1] == "upload")
     path = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
-    ask = {"data": [[path], 1, ""], "fn_index": takes["id"], "session_hash": "s1"}
+    ask = {"data": [[path], 1, "", "default"], "fn_index": takes["id"], "session_hash": "s1"}
     assert client.post("/gradio_api/queue/join", json=ask).status_code == 200
     with client.stream("GET", "/gradio_api/queue/data?session_hash=s1") as events:
         told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]

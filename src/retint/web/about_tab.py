@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 from retint.colorizer import Colorizer
@@ -18,14 +19,18 @@ _FACTS = {
 }
 
 
-def about(colorizer: Colorizer) -> str:
+def about(colorizers: Iterable[Colorizer]) -> str:
     """The whole tab, as HTML."""
+    return _TEXT.replace("CARDS", "".join(map(_card, colorizers)))
+
+
+def _card(colorizer: Colorizer) -> str:
     facts = model_facts(colorizer)
     rows = "".join(
         f"<tr><th>{text}</th><td>{escape(_said(facts[name]))}</td></tr>"
         for name, text in _FACTS.items()
     )
-    return _TEXT.replace("FACTS", rows)
+    return f"<table><tbody>{rows}</tbody></table>"
 
 
 def _said(value: object) -> str:
@@ -58,5 +63,5 @@ alt="Grey, coloured and true: an astronaut, a cup of coffee, a rocket at night">
 <p>From top to bottom: grey, coloured, true. The orange suit and the flag came out brown and grey,
 the red saucer in patches, the night sky in a blotch.</p>
 <h2>The model</h2>
-<table><tbody>FACTS</tbody></table>
+CARDS
 </div>"""

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -85,17 +85,17 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 _EVENTS_EVERY = 0.5  # seconds
 
 
-def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
+def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
-        colorizer: the opened model.
+        colorizers: the opened models, the first for those who ask for none.
         settings: limits and places.
 
     Raises:
-        RetintError: if the folder of the jobs cannot be used.
+        RetintError: if the folder of the jobs cannot be used, or two models have one name.
     """
-    service = Service(colorizer, settings)
+    service = Service(colorizers, settings)
     store = JobStore(settings.data, settings.keep_seconds)
     worker = JobWorker(store, service)
     uploads = _prepare_gradio()
@@ -185,8 +185,8 @@ def _add_watching(app: FastAPI, registry: CollectorRegistry) -> None:
 def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
     @app.get("/v1/models", tags=["colouring"])
     def models() -> list[dict[str, Any]]:
-        """The model of this service."""
-        return [model_facts(service.colorizer)]
+        """The models of this service; the first is that of those who ask for none."""
+        return [model_facts(colorizer) for colorizer in service.colorizers.values()]
 
     @app.post(
         "/v1/colorize",

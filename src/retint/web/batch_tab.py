@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from html import escape
 from pathlib import Path
 
-from retint.colorizer import Options
 from retint.errors import RetintError
 from retint.web.jobs import DONE, FAILED, WAITING, File, Job, JobStore, JobWorker
 from retint.web.service import BusyError, Wish
@@ -19,8 +18,7 @@ _STATES = {WAITING: "waits", DONE: "coloured", FAILED: "not coloured"}
 
 async def color_many(
     paths: Sequence[Path],
-    strength: float,
-    recolor: bool,
+    wish: Wish,
     store: JobStore,
     worker: JobWorker,
     settings: Settings,
@@ -37,7 +35,6 @@ async def color_many(
         raise RetintError("the files are too large together: give fewer at a time")
     if store.count_open() >= settings.open_jobs:
         raise BusyError
-    wish = Wish(Options(strength=strength), recolor=recolor)
     id_ = await asyncio.to_thread(
         lambda: store.add([(path.name, path.read_bytes()) for path in paths], wish)
     )

@@ -126,19 +126,21 @@ class Darkroom:
     def _show_before(self, photograph: Photograph, whole: bool) -> bytes:
         if whole:
             return _jpeg(self._read(photograph.path).pixels)
-        return _jpeg(self._small(photograph, False, None).before)
+        return _jpeg(self._small(photograph, None, False, None).before)
 
     def _show_after(self, photograph: Photograph, wish: Wish, side: int) -> bytes:
         options = wish.options
-        how = options.get("keep_tone", False), options.get("detail")
+        how = wish.model, options.get("keep_tone", False), options.get("detail")
         hints = tuple(options.get("hints", ()))
         coloring = self._colorings(photograph, *how, options.get("seed"), hints)
         pixels = self._small(photograph, *how).pixels
         return _jpeg(_shrunk(merge(pixels, coloring, options.get("strength", 1.0)), side))
 
-    def _make_small(self, photograph: Photograph, keep_tone: bool, detail: int | None) -> _Small:
+    def _make_small(
+        self, photograph: Photograph, model: str | None, keep_tone: bool, detail: int | None
+    ) -> _Small:
         photo = self._read(photograph.path)
-        pixels, view = self._service.colorizer.view(
+        pixels, view = self._service.colorizer(model).view(
             photo.pixels, keep_tone=keep_tone, detail=detail
         )
         return _Small(_shrunk(photo.pixels, SIDE), _shrunk(pixels, SIDE), view)
@@ -146,13 +148,14 @@ class Darkroom:
     def _make_coloring(
         self,
         photograph: Photograph,
+        model: str | None,
         keep_tone: bool,
         detail: int | None,
         seed: int | None,
         hints: tuple[Hint, ...],
     ) -> Coloring:
-        view = self._small(photograph, keep_tone, detail).view
-        return self._service.colorizer.coloring(view, seed, hints)
+        view = self._small(photograph, model, keep_tone, detail).view
+        return self._service.colorizer(model).coloring(view, seed, hints)
 
 
 def _shrunk(pixels: Pixels, side: int) -> Pixels:

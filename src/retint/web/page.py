@@ -14,13 +14,14 @@ from fastapi import FastAPI
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
+from retint.colorizer import Options
 from retint.errors import RetintError
 from retint.web.about_tab import about
 from retint.web.batch_tab import color_many
 from retint.web.darkroom import Darkroom
 from retint.web.jobs import JobStore, JobWorker
-from retint.web.photograph_tab import Many, add_photograph_tab, drop_area, tell
-from retint.web.service import BusyError, Service
+from retint.web.photograph_tab import Many, add_photograph_tab, drop_area, model_choice, tell
+from retint.web.service import BusyError, Service, Wish
 from retint.web.settings import Settings
 from retint.web.statics import static_text
 
@@ -106,41 +107,46 @@ def _layout(
         fill_width=True,
         delete_cache=(_CLEAN_EVERY, max(1, int(settings.keep_seconds))),
     )
+    models = list(service.colorizers)
     with blocks:
         gr.Markdown("# retint\nBlack-and-white photographs into colour", elem_classes="title")
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab("Photograph", id="one") as one:
                 pass
             with gr.Tab("Many", id="many"):
-                many = Many(tabs, _add_batch(jobs, settings))
+                many = Many(tabs, _add_batch(jobs, models, settings))
             with gr.Tab("What is this?", id="about"):
-                gr.HTML(about(service.colorizer), elem_classes="plain")
+                gr.HTML(about(service.colorizers.values()), elem_classes="plain")
         with one:
-            add_photograph_tab(darkroom, many)
+            add_photograph_tab(darkroom, models, many)
     # What is asked for waits in the service's queue, not in Gradio's.
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks
 
 
-def _add_batch(jobs: tuple[JobStore, JobWorker], settings: Settings) -> gr.File:
+def _add_batch(jobs: tuple[JobStore, JobWorker], models: list[str], settings: Settings) -> gr.File:
     strength = gr.Slider(0, 2, 1, step=0.05, label="Strength of all", info="0 is grey, 1 usual")
+    model = model_choice(models)
     recolor = gr.Checkbox(label="Replace colours that photographs have already")
     drop = drop_area("Drop many photographs", "drop-many")
     progress = gr.HTML(elem_classes="plain")
 
-    async def work(paths: list[str] | None, strength: float, recolor: bool) -> AsyncIterator[str]:
+    async def work(
+        paths: list[str] | None, strength: float, model: str, recolor: bool
+    ) -> AsyncIterator[str]:
         if not paths:
             return
         files = [Path(path) for path in paths]
+        wish = Wish(Options(strength=strength), recolor=recolor, model=model)
         try:
-            async for table in color_many(files, strength, recolor, *jobs, settings):
+            async for table in color_many(files, wish, *jobs, settings):
                 yield table
         except (RetintError, BusyError) as error:
             tell(error)
 
     drop.change(
         work,
-        [drop, strength, recolor],
+        [drop, strength, model, recolor],
         progress,
         show_progress="hidden",
         api_visibility="private",

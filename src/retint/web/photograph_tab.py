@@ -40,6 +40,18 @@ def drop_area(label: str, name: str) -> gr.File:
     )
 
 
+def model_choice(models: list[str]) -> gr.Dropdown:
+    """Which model is asked; the first at first."""
+    return gr.Dropdown(
+        models,
+        value=models[0],
+        label="Model",
+        info="that guesses the colours",
+        interactive=len(models) > 1,
+        min_width=_WIDTH,
+    )
+
+
 def tell(error: RetintError | BusyError) -> None:
     """Say on the page what went wrong."""
     busy = isinstance(error, BusyError)
@@ -47,7 +59,7 @@ def tell(error: RetintError | BusyError) -> None:
     gr.Warning(line, title="That did not work", duration=None)
 
 
-def add_photograph_tab(darkroom: Darkroom, many: Many) -> None:
+def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> None:
     """Add the components, to the tab that is open, and what they do."""
     state = gr.State(Sitting())
     drop = drop_area("Drop one or many photographs", "drop")
@@ -79,6 +91,7 @@ def add_photograph_tab(darkroom: Darkroom, many: Many) -> None:
                 max_lines=1,
                 min_width=_WIDTH,
             )
+            model = model_choice(models)
         with gr.Row(elem_classes="hints"):
             undo = gr.Button("Undo hint", size="md", min_width=110)
             clear = gr.Button("Clear hints", size="md", min_width=110)
@@ -91,12 +104,12 @@ def add_photograph_tab(darkroom: Darkroom, many: Many) -> None:
 
     shown = [state, viewer, links, saved, variants]
 
-    async def take(paths: list[str], strength: float, seed: str) -> tuple[Any, ...]:
+    async def take(paths: list[str], strength: float, seed: str, model: str) -> tuple[Any, ...]:
         same = [gr.skip()] * len(shown)
         if len(paths) > 1:
             return *same, gr.skip(), gr.skip(), None, paths, gr.Tabs(selected="many")
         try:
-            sitting = Sitting(strength=strength).seeded(seed)
+            sitting = Sitting(strength=strength, model=model).seeded(seed)
             sitting = replace(sitting, photograph=await darkroom.take(Path(paths[0])))
         except (RetintError, BusyError) as error:
             tell(error)
@@ -105,13 +118,14 @@ def add_photograph_tab(darkroom: Darkroom, many: Many) -> None:
 
     drop.upload(
         take,
-        [drop, strength, seed],
+        [drop, strength, seed, model],
         [*shown, about, tools, drop, many.drop, many.tabs],
         api_visibility="private",
     )
     latest = {**_QUIET, "trigger_mode": "always_last"}
     strength.input(_change(Sitting.strengthened), [state, strength], shown, **latest)
     seed.change(_change(Sitting.seeded), [state, seed], shown, **latest)
+    model.input(_change(Sitting.asking), [state, model], shown, **latest)
     viewer.select(_hint, state, shown, **{**_QUIET, "trigger_mode": "multiple"})
     variants.select(_choose, None, seed, **_QUIET)
     undo.click(_change(Sitting.undone), state, shown, **_QUIET)

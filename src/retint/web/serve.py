@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,14 +17,16 @@ from retint.web.settings import Settings
 _GRACE = 30  # seconds that requests in work have to finish when the service stops
 
 
-def serve(model: str, provider: str | None, settings: Settings, host: str, port: int) -> None:
-    """Open the model and answer until SIGTERM or SIGINT; what is in work then is finished.
+def serve(
+    models: Sequence[str], provider: str | None, settings: Settings, host: str, port: int
+) -> None:
+    """Open the models and answer until SIGTERM or SIGINT; what is in work then is finished.
 
     Raises:
-        RetintError: if the model cannot be opened or the address not be had.
+        RetintError: if a model cannot be opened or the address not be had.
     """
-    colorizer = Colorizer(model, [provider] if provider else None)
-    app = create_app(colorizer, settings)
+    providers = [provider] if provider else None
+    app = create_app([Colorizer(model, providers) for model in models], settings)
     listener = _listen(host, port)
     if not logging.getLogger("retint").handlers:
         handler = logging.StreamHandler()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, TypeVarTuple
@@ -34,12 +34,14 @@ class Wish:
         format_name: of the result, as `retint.photo.FORMATS` names it; the photograph's if None.
         quality: of formats that have one, 1 to 100.
         recolor: colour photographs that have colours already, too.
+        model: name of one of the service's; its first if None.
     """
 
     options: Options = field(default_factory=Options)
     format_name: str | None = None
     quality: int = QUALITY
     recolor: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,23 @@ class Result:
 
 
 class Service:
-    """Colours encoded photographs with one model.
+    """Colours encoded photographs.
 
     Args:
-        colorizer: the opened model.
+        colorizers: the opened models, the first for wishes that name none.
         settings: how many at a time, how large.
+
+    Attributes:
+        colorizers: by the models' names.
+
+    Raises:
+        RetintError: if two models have one name.
     """
 
-    def __init__(self, colorizer: Colorizer, settings: Settings) -> None:
-        self.colorizer = colorizer
+    def __init__(self, colorizers: Sequence[Colorizer], settings: Settings) -> None:
+        self.colorizers = {one.model.card["name"]: one for one in colorizers}
+        if len(self.colorizers) < len(colorizers):
+            raise RetintError("two of the models have the same name: serve one of them")
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.workers, "colouring")
         self._inside = 0
@@ -123,11 +133,23 @@ class Service:
         first = read_provenance(photo.xmp)
         if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
             raise RetintError("the picture has colours already: ask for recolor to replace them")
-        colored = self.colorizer.colorize_photo(photo, **wish.options)
+        colored = self.colorizer(wish.model).colorize_photo(photo, **wish.options)
         format_name = wish.format_name or colored.format
         rows, columns = colored.pixels.shape[:2]
         encoded = encode_photo(colored, format_name, wish.quality)
         return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))
+
+    def colorizer(self, name: str | None) -> Colorizer:
+        """The model of this name, the first if None.
+
+        Raises:
+            RetintError: if there is no such model here.
+        """
+        found = self.colorizers.get(next(iter(self.colorizers)) if name is None else name)
+        if found is None:
+            known = ", ".join(self.colorizers)
+            raise RetintError(f"there is no model '{name}' here: use one of {known}")
+        return found
 
     def read(self, data: bytes) -> Photo:
         """Decode a photograph now.

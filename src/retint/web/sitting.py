@@ -39,6 +39,7 @@ class Sitting:
         seed: which colouring; None for the most likely one.
         strength: gain on the colours.
         compares: several colourings are shown side by side.
+        model: name of the one that is asked; None for the service's first.
     """
 
     photograph: Photograph | None = None
@@ -46,6 +47,11 @@ class Sitting:
     seed: int | None = None
     strength: float = 1.0
     compares: bool = False
+    model: str | None = None
+
+    def asking(self, model: str) -> Sitting:
+        """With another model."""
+        return replace(self, model=model)
 
     def strengthened(self, strength: float) -> Sitting:
         """With another strength."""
@@ -150,4 +156,6 @@ class Sitting:
         )
 
     def _options(self) -> dict[str, object]:
-        return {"seed": self.seed, "strength": f"{self.strength:g}", "hint": list(self.hints)}
+        strength = f"{self.strength:g}"
+        hints = list(self.hints)
+        return {"seed": self.seed, "strength": strength, "hint": hints, "model": self.model}

@@ -23,10 +23,11 @@ def wish_of(
     recolor: bool = False,
     format: Annotated[str | None, Query(examples=["png"])] = None,  # noqa: A002 - as --format
     quality: Annotated[int, Query(ge=1, le=100)] = QUALITY,
+    model: Annotated[str | None, Query(description="one of /v1/models")] = None,
 ) -> Wish:
     """The query options, which are those of `retint colorize`."""
     options = Options(seed=seed, strength=strength, keep_tone=keep_tone, detail=detail)
     if hint:
         options["hints"] = [parse_hint(text) for text in hint]
     format_name = format_of_name(format).name if format else None
-    return Wish(options, format_name, quality, recolor)
+    return Wish(options, format_name, quality, recolor, model)
