@@ -109,7 +109,10 @@ def _layout(
     )
     models = list(service.colorizers)
     with blocks:
-        gr.Markdown("# retint\nBlack-and-white photographs into colour", elem_classes="title")
+        gr.Markdown(
+            "# retint\nDrop a black-and-white photograph: it is coloured at once",
+            elem_classes="title",
+        )
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab("Photograph", id="one") as one:
                 pass
