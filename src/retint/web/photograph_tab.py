@@ -73,35 +73,12 @@ def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> Non
     )
     with gr.Column(visible=False) as tools:
         links = gr.HTML(elem_classes="plain")
-        with gr.Row(equal_height=True):
-            strength = gr.Slider(
-                minimum=0,
-                maximum=2,
-                value=1,
-                step=0.05,
-                label="Strength",
-                info="0 is grey, 1 usual",
-                min_width=_WIDTH,
-            )
-            seed = gr.Textbox(
-                "",
-                label="Seed",
-                info="a whole number, for another colouring",
-                placeholder="none: the most likely colours",
-                max_lines=1,
-                min_width=_WIDTH,
-            )
-            model = model_choice(models)
-        with gr.Row(elem_classes="hints"):
-            undo = gr.Button("Undo hint", size="md", min_width=110)
-            clear = gr.Button("Clear hints", size="md", min_width=110)
-            load = gr.UploadButton("Load hints", file_types=[".txt"], size="md", min_width=110)
-            saved = gr.HTML(elem_classes="plain", min_width=110)
+        strength, seed, model = _controls(models)
+        undo, clear, load, saved = _hint_controls()
         compare = gr.Button("Show variants side by side", size="md")
         variants = gr.HTML(
             js_on_load=static_text("variants.js"), apply_default_css=False, elem_classes="plain"
         )
-
     shown = [state, viewer, links, saved, variants]
 
     async def take(paths: list[str], strength: float, seed: str, model: str) -> tuple[Any, ...]:
@@ -132,6 +109,38 @@ def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> Non
     clear.click(_change(Sitting.with_hints), state, shown, **_QUIET)
     load.upload(_change(_load), [state, load], shown, **_QUIET)
     compare.click(_change(Sitting.compared), state, shown, **_QUIET)
+
+
+def _controls(models: list[str]) -> tuple[gr.Slider, gr.Textbox, gr.Dropdown]:
+    with gr.Row(equal_height=True):
+        strength = gr.Slider(
+            minimum=0,
+            maximum=2,
+            value=1,
+            step=0.05,
+            label="Strength",
+            info="0 is grey, 1 usual",
+            min_width=_WIDTH,
+        )
+        seed = gr.Textbox(
+            "",
+            label="Seed",
+            info="a whole number, for another colouring",
+            placeholder="none: the most likely colours",
+            max_lines=1,
+            min_width=_WIDTH,
+        )
+        return strength, seed, model_choice(models)
+
+
+def _hint_controls() -> tuple[gr.Button, gr.Button, gr.UploadButton, gr.HTML]:
+    """Buttons to undo, clear and load hints, and where the way to save them is."""
+    size: dict[str, Any] = {"size": "md", "min_width": 110}
+    with gr.Row(elem_classes="hints"):
+        undo = gr.Button("Undo hint", **size)
+        clear = gr.Button("Clear hints", **size)
+        load = gr.UploadButton("Load hints", file_types=[".txt"], **size)
+        return undo, clear, load, gr.HTML(elem_classes="plain", min_width=110)
 
 
 def _hint(sitting: Sitting, event: gr.EventData) -> tuple[Any, ...]:
