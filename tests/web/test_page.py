@@ -310,7 +310,8 @@ def test_a_token_lets_people_in_by_a_cookie(tmp_path):
     [
         "gradio_api/file=/etc/passwd",
         "gradio_api/file=../../../../etc/passwd",
-        "gradio_api/proxy=http://127.0.0.1/",
+        "gradio_api/file=http://127.0.0.1:9/",
+        "gradio_api/proxy=http://127.0.0.1:9/",
         "gradio_api/vibe-code",
         "gradio_api/dev/reload",
         "gradio_api/run-history/buckets",

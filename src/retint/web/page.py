@@ -30,7 +30,7 @@ _PREFIXES = (
     "/assets/",
     "/static/",
     "/gradio_api/cancel",
-    "/gradio_api/file=",
+    "/gradio_api/file=/",  # a path that was uploaded; it would fetch addresses, too
     "/gradio_api/heartbeat/",
     "/gradio_api/queue/",
     "/gradio_api/reset",
