@@ -124,6 +124,7 @@ def _layout(
             add_photograph_tab(darkroom, models, many)
     # What is asked for waits in the service's queue, not in Gradio's.
     blocks.queue(default_concurrency_limit=None, api_open=False)
+    blocks.has_launched = True  # or else Gradio takes any path of the server for an upload
     return blocks
 
 
