@@ -340,6 +340,8 @@ def test_what_was_not_uploaded_is_not_shown(client, path):
         told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
     assert [event["success"] for event in told if event["msg"] == "process_completed"] == [False]
     assert "/page/" not in json.dumps(told)
+    if path.startswith("http"):
+        assert "not fetched" in json.dumps(told)
 
 
 def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_path, monkeypatch):

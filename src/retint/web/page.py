@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.blocks import Block
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
@@ -122,10 +123,24 @@ def _layout(
                 gr.HTML(about(service.colorizers.values()), elem_classes="plain")
         with one:
             add_photograph_tab(darkroom, models, many)
+    for block in blocks.blocks.values():
+        _take_no_addresses(block)
     # What is asked for waits in the service's queue, not in Gradio's.
     blocks.queue(default_concurrency_limit=None, api_open=False)
     blocks.has_launched = True  # or else Gradio takes any path of the server for an upload
     return blocks
+
+
+def _take_no_addresses(block: Block) -> None:
+    """Keep a component from fetching what a client names by an address instead of uploading it."""
+    take = block.async_move_resource_to_block_cache
+
+    async def take_file(place: str | Path | None) -> str | None:
+        if str(place).startswith(("http://", "https://")):
+            raise gr.Error("photographs are uploaded, not fetched", print_exception=False)
+        return await take(place)
+
+    setattr(block, take.__name__, take_file)
 
 
 def _add_batch(jobs: tuple[JobStore, JobWorker], models: list[str], settings: Settings) -> gr.File:
