@@ -1,4 +1,4 @@
-"""Make docs/images/failures.jpg: samples where the default model is wrong, beside the truth.
+"""Make failures.jpg: samples where the default model is wrong, beside the truth.
 
 python scripts/make_failures.py
 """
@@ -12,7 +12,11 @@ from skimage import data
 from make_samples import grey
 from retint import Colorizer
 
-TARGET = Path(__file__).parent.parent / "docs" / "images" / "failures.jpg"
+ROOT = Path(__file__).parent.parent
+TARGETS = [  # the second is shown by the page
+    ROOT / "docs" / "images" / "failures.jpg",
+    ROOT / "src" / "retint" / "web" / "static" / "failures.jpg",
+]
 HEIGHT = 200
 
 
@@ -29,8 +33,9 @@ def main() -> None:
                 [cv2.resize(p, (width, HEIGHT), interpolation=cv2.INTER_AREA) for p in pictures]
             )
         )
-    cv2.imwrite(str(TARGET), np.hstack(columns)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    print(TARGET)
+    for target in TARGETS:
+        cv2.imwrite(str(target), np.hstack(columns)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+        print(target)
 
 
 if __name__ == "__main__":

@@ -359,7 +359,15 @@ def serve(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where jobs are kept; else the user's data folder."),
     ] = None,
-    model: _Model = "default",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME|FILE",
+            help="A model that ships, or a model file; several to choose from, the first unless "
+            "another is asked for.",
+        ),
+    ] = None,
     provider: _Provider = None,
     most_megapixels: Annotated[
         int, typer.Option(min=1, help="Largest photograph that is taken.")
@@ -369,7 +377,7 @@ def serve(
     ] = 32,
     verbose: _Verbose = False,
 ) -> None:
-    """Answer over HTTP: POST /v1/colorize, jobs, OpenAPI at /openapi.json."""
+    """Show a page, and answer over HTTP: POST /v1/colorize, jobs, OpenAPI at /openapi.json."""
     _log_details(verbose)
     _check_host(host, token, insecure)
     with _needs_extra("serve", "web"):
@@ -382,7 +390,7 @@ def serve(
         most_pixels=most_megapixels * 1_000_000,
         waiting=waiting,
     )
-    listen(model, provider, settings, host, port)
+    listen(models or ["default"], provider, settings, host, port)
 
 
 @app.command()

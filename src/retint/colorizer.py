@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -17,7 +17,7 @@ from PIL import Image
 from retint import __version__
 from retint.errors import RetintError
 from retint.hints import Hint, hint_map
-from retint.merge import chroma_limits, fit_coloring, lightness_of, merge
+from retint.merge import Coloring, chroma_limits, fit_coloring, lightness_of, merge
 from retint.model import open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
 from retint.photo.provenance import Provenance, now, stamped
@@ -46,6 +46,19 @@ class Options(TypedDict, total=False):
     hints: Sequence[Hint]
     keep_tone: bool
     detail: int | None
+
+
+@dataclass(frozen=True)
+class View:
+    """What a network sees of a photograph.
+
+    Attributes:
+        lightness: (h, w) float32, L in [0, 100].
+        size: height and width of the photograph, pixels.
+    """
+
+    lightness: NDArray[Any]
+    size: tuple[int, int]
 
 
 class Colorizer:
@@ -130,15 +143,19 @@ class Colorizer:
         detail: int | None = None,
     ) -> NDArray[Any]:
         """Colour sRGB pixels, (H, W) or (H, W, 3), uint8 or uint16; see `__call__`."""
+        pixels, view = self.view(pixels, keep_tone=keep_tone, detail=detail)
+        return merge(pixels, self.coloring(view, seed, hints), strength)
+
+    def view(
+        self, pixels: NDArray[Any], *, keep_tone: bool = False, detail: int | None = None
+    ) -> tuple[NDArray[Any], View]:
+        """The pixels that are to be coloured, tone taken out, and what the network sees of them."""
         shape_fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
         if not shape_fits or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
             raise TypeError(
                 "pixels must be uint8 or uint16, (H, W) or (H, W, 3), "
                 f"not {pixels.dtype} {pixels.shape}"
             )
-        if hints and not self.model.takes_hints:
-            name = self.model.card["name"]
-            raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
         if not keep_tone and kind_of(pixels) is Kind.TONED:
             pixels = without_tone(pixels)
         height, width = pixels.shape[:2]
@@ -149,10 +166,15 @@ class Colorizer:
             (columns, rows),
             interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC,
         )
-        lightness = lightness_of(small)
-        wanted = hint_map(hints, (height, width), (rows, columns)) if hints else None
-        coloring = fit_coloring(lightness, self.model.predict(lightness, seed, wanted))
-        return merge(pixels, coloring, strength)
+        return pixels, View(lightness_of(small), (height, width))
+
+    def coloring(self, view: View, seed: int | None = None, hints: Sequence[Hint] = ()) -> Coloring:
+        """Ask the model; `retint.merge.merge` puts its colours onto the pixels, at any strength."""
+        if hints and not self.model.takes_hints:
+            name = self.model.card["name"]
+            raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
+        wanted = hint_map(hints, view.size, view.lightness.shape) if hints else None
+        return fit_coloring(view.lightness, self.model.predict(view.lightness, seed, wanted))
 
     def _how(
         self,

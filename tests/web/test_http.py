@@ -6,24 +6,18 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from commands import fails_in_one_line, retint
-from retint import Colorizer
-from retint.web.app import create_app
-from retint.web.settings import Settings
+from serving import command, served
 
 CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
 
@@ -33,46 +27,10 @@ def same_date(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
 
 
-@contextmanager
-def served(folder, **limits):
-    """A service on a port of its own, in this process."""
-    app = create_app(Colorizer(), Settings(data=folder, **limits))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    try:
-        with httpx.Client(base_url=address, timeout=60) as client:
-            while not server.started:
-                time.sleep(0.02)
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     with served(tmp_path_factory.mktemp("jobs"), most_bytes=2_000_000) as client:
         yield client
-
-
-@contextmanager
-def command(folder):
-    """The service as the command starts it."""
-    code = "from retint.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(folder)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        address = process.stderr.readline().split()[-1]
-        yield process, address
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def finished(client, job):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import os
+import shutil
+import tempfile
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -20,14 +23,15 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from retint import __version__
-from retint.colorizer import Colorizer, Options
+from retint.colorizer import Colorizer
 from retint.errors import RetintError
-from retint.hints import parse_hint
-from retint.photo import QUALITY, format_of_name
+from retint.web.darkroom import Darkroom
 from retint.web.guard import Guard
 from retint.web.jobs import DONE, File, Job, JobStore, JobWorker
+from retint.web.pictures import add_pictures
 from retint.web.service import RETRY_AFTER, BusyError, Result, Service, Wish, model_facts
 from retint.web.settings import Settings
+from retint.web.wishes import wish_of
 
 _ANY_PICTURE = {
     "requestBody": {
@@ -72,25 +76,29 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     422: {**_ERROR, "description": "The photograph or an option cannot be used"},
     503: {**_ERROR, "description": "Too much waits; see Retry-After"},
 }
+_NO_JOB: dict[int | str, dict[str, Any]] = {
+    404: {**_ERROR, "description": "There is no such job, or it has expired"}
+}
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The coloured photograph"}
 }
 _EVENTS_EVERY = 0.5  # seconds
 
 
-def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
+def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
-        colorizer: the opened model.
+        colorizers: the opened models, the first for those who ask for none.
         settings: limits and places.
 
     Raises:
-        RetintError: if the folder of the jobs cannot be used.
+        RetintError: if the folder of the jobs cannot be used, or two models have one name.
     """
-    service = Service(colorizer, settings)
+    service = Service(colorizers, settings)
     store = JobStore(settings.data, settings.keep_seconds)
     worker = JobWorker(store, service)
+    uploads = _prepare_gradio()
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -99,6 +107,7 @@ def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
         await asyncio.to_thread(worker.stop)
         service.close()
         store.close()
+        shutil.rmtree(uploads, ignore_errors=True)
 
     app = FastAPI(
         title="retint",
@@ -117,28 +126,22 @@ def create_app(colorizer: Colorizer, settings: Settings) -> FastAPI:
     _add_watching(app, registry)
     _add_colorize(app, service, settings)
     _add_jobs(app, store, worker, settings)
+    darkroom = Darkroom(service)
+    add_pictures(app, darkroom)
+    from retint.web.page import add_page  # Gradio reads its environment when it is imported
+
+    add_page(app, darkroom, service, (store, worker), settings)
     app.add_middleware(Guard, settings=settings, registry=registry)
     return app
 
 
-def wish_of(
-    seed: Annotated[int | None, Query(ge=0, le=2**63 - 1, examples=[3])] = None,
-    strength: Annotated[float, Query(ge=0, le=10, examples=[0.8])] = 1.0,
-    hint: Annotated[
-        list[str] | None, Query(description="x,y,#rrggbb", examples=[["120,80,#7090c0"]])
-    ] = None,
-    keep_tone: bool = False,
-    detail: Annotated[int | None, Query(ge=64, le=1024)] = None,
-    recolor: bool = False,
-    format: Annotated[str | None, Query(examples=["png"])] = None,  # noqa: A002 - as --format
-    quality: Annotated[int, Query(ge=1, le=100)] = QUALITY,
-) -> Wish:
-    """The query options, which are those of `retint colorize`."""
-    options = Options(seed=seed, strength=strength, keep_tone=keep_tone, detail=detail)
-    if hint:
-        options["hints"] = [parse_hint(text) for text in hint]
-    format_name = format_of_name(format).name if format else None
-    return Wish(options, format_name, quality, recolor)
+def _prepare_gradio() -> Path:
+    """Keep Gradio from the network, and what is dropped on the page in a folder of this process."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    folder = os.environ.get("GRADIO_TEMP_DIR") or tempfile.mkdtemp(prefix="retint-page-")
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    return Path(folder)
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -182,8 +185,8 @@ def _add_watching(app: FastAPI, registry: CollectorRegistry) -> None:
 def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
     @app.get("/v1/models", tags=["colouring"])
     def models() -> list[dict[str, Any]]:
-        """The model of this service."""
-        return [model_facts(service.colorizer)]
+        """The models of this service; the first is that of those who ask for none."""
+        return [model_facts(colorizer) for colorizer in service.colorizers.values()]
 
     @app.post(
         "/v1/colorize",
@@ -230,7 +233,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         response.headers["Location"] = f"/v1/jobs/{id_}"
         return _job_as_json(found(id_))
 
-    @app.get("/v1/jobs/{id_}", tags=["jobs"], responses={404: _ERRORS[400]})
+    @app.get("/v1/jobs/{id_}", tags=["jobs"], responses=_NO_JOB)
     def look(id_: str) -> dict[str, Any]:
         """How far a job is."""
         return _job_as_json(found(id_))
@@ -251,7 +254,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
                 return
             await asyncio.sleep(_EVENTS_EVERY)
 
-    @app.get("/v1/jobs/{id_}/files/{number}", tags=["jobs"], responses=_PICTURE)
+    @app.get("/v1/jobs/{id_}/files/{number}", tags=["jobs"], responses={**_PICTURE, **_NO_JOB})
     def fetch(id_: str, number: int) -> FileResponse:
         """A coloured photograph of a job."""
         job = found(id_)
@@ -260,7 +263,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
             raise HTTPException(404, "there is no such result (yet)")
         return FileResponse(store.result(job, number), media_type=file.media_type)
 
-    @app.get("/v1/jobs/{id_}/archive", tags=["jobs"], response_class=Response)
+    @app.get("/v1/jobs/{id_}/archive", tags=["jobs"], response_class=Response, responses=_NO_JOB)
     def archive(id_: str) -> Response:
         """All coloured photographs of a job so far, as a ZIP file."""
         job = found(id_)
@@ -272,7 +275,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         headers = {"Content-Disposition": f'attachment; filename="retint-{id_[:8]}.zip"'}
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)
 
-    @app.delete("/v1/jobs/{id_}", status_code=204, tags=["jobs"])
+    @app.delete("/v1/jobs/{id_}", status_code=204, tags=["jobs"], responses=_NO_JOB)
     def forget(id_: str) -> None:
         """Remove a job with its files."""
         store.remove(found(id_).id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import json
 import logging
 import re
@@ -15,6 +14,7 @@ from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from retint.web.entry import Entry
 from retint.web.settings import Settings
 
 log = logging.getLogger("retint.web")
@@ -26,6 +26,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/healthz", "/readyz")  # for those who watch over the service, not for clients
 JOBS_PATH = "/v1/jobs"
+UPLOAD_PATH = "/gradio_api/upload"  # of the page: many photographs may come at once
 _LINGER = 5.0  # seconds that the rest of a refused upload is read and thrown away
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 
@@ -51,6 +52,7 @@ class Guard:
     def __init__(self, app: App, settings: Settings, registry: CollectorRegistry) -> None:
         self._app = app
         self._settings = settings
+        self._entry = Entry(settings.token)
         self._requests = Counter(
             "retint_requests", "Requests answered", ("method", "status"), registry=registry
         )
@@ -68,11 +70,13 @@ class Guard:
         request = _Request(given if _REQUEST_ID.fullmatch(given) else uuid4().hex, send)
         start = time.perf_counter()
         try:
-            self._admit(scope["path"], headers)
+            app = self._entry.answer(scope, headers) or self._app
+            if app is self._app and scope["path"] not in OPEN_PATHS:
+                self._admit(headers)
             most = self._admit_length(scope, headers)
             deadline = asyncio.get_running_loop().time() + self._settings.seconds
             counted = _counted(receive, most, deadline)
-            await self._app(scope, counted, request.send)
+            await app(scope, counted, request.send)
         except _RefusedError as refused:
             await request.refuse(refused.status, refused.error, receive)
         except ValueError:  # of a length that is no number
@@ -93,20 +97,16 @@ class Guard:
             }
             log.info(json.dumps(line))
 
-    def _admit(self, path: str, headers: MutableMapping[str, bytes]) -> None:
-        token = self._settings.token
-        if token is None or path in OPEN_PATHS:
-            return
-        wanted = f"Bearer {token}".encode()
-        if not hmac.compare_digest(headers.get("authorization", b""), wanted):
+    def _admit(self, headers: MutableMapping[str, bytes]) -> None:
+        if not self._entry.admits(headers):
             raise _RefusedError(401, "send the service's token as Authorization: Bearer TOKEN")
 
     def _admit_length(
         self, scope: MutableMapping[str, Any], headers: MutableMapping[str, bytes]
     ) -> int:
         """Bytes that the request may have; it may promise no more."""
-        makes_job = scope["path"] == JOBS_PATH
-        most = self._settings.most_job_bytes if makes_job else self._settings.most_bytes
+        many = scope["path"] in (JOBS_PATH, UPLOAD_PATH)
+        most = self._settings.most_job_bytes if many else self._settings.most_bytes
         if int(headers.get("content-length", b"0") or 0) > most:
             raise _too_large(most)
         return most

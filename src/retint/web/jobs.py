@@ -264,6 +264,7 @@ def _to_json(wish: Wish) -> dict[str, Any]:
         "format_name": wish.format_name,
         "quality": wish.quality,
         "recolor": wish.recolor,
+        "model": wish.model,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,18 +17,29 @@ from retint.web.settings import Settings
 _GRACE = 30  # seconds that requests in work have to finish when the service stops
 
 
-def serve(model: str, provider: str | None, settings: Settings, host: str, port: int) -> None:
-    """Open the model and answer until SIGTERM or SIGINT; what is in work then is finished.
+def serve(
+    models: Sequence[str], provider: str | None, settings: Settings, host: str, port: int
+) -> None:
+    """Open the models and answer until SIGTERM or SIGINT; what is in work then is finished.
 
     Raises:
-        RetintError: if the model cannot be opened or the address not be had.
+        RetintError: if a model cannot be opened or the address not be had.
     """
-    colorizer = Colorizer(model, [provider] if provider else None)
-    listen(create_app(colorizer, settings), host, port)
+    providers = [provider] if provider else None
+    app = create_app([Colorizer(model, providers) for model in models], settings)
+    listen(app, host, port, app.state.end_streams)
 
 
-def listen(app: FastAPI, host: str, port: int) -> None:
+def listen(
+    app: FastAPI, host: str, port: int, end_streams: Callable[[], None] = lambda: None
+) -> None:
     """Answer at an address until SIGTERM or SIGINT, and say which it is.
+
+    Args:
+        app: what answers.
+        host: address to listen at.
+        port: of the address; 0 for one that is free.
+        end_streams: called at the end, before connections are waited for.
 
     Raises:
         RetintError: if it cannot be had.
@@ -48,7 +60,20 @@ def listen(app: FastAPI, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    uvicorn.Server(config).run([listener])
+    _Server(config, end_streams).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the page's streams before it waits for connections to close: they have no end."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is in work, and stop."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:

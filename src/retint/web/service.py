@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
-from retint.photo import FORMATS, QUALITY, encode_photo, read_photo, read_size
+from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_size
 from retint.photo.provenance import read_provenance
 from retint.tone import Kind, kind_of
 from retint.web.settings import Settings
 
 RETRY_AFTER = 5  # seconds; a guess at when a place is free again
+
+Answer = TypeVar("Answer")
+Given = TypeVarTuple("Given")
 
 
 class BusyError(Exception):
@@ -30,12 +34,14 @@ class Wish:
         format_name: of the result, as `retint.photo.FORMATS` names it; the photograph's if None.
         quality: of formats that have one, 1 to 100.
         recolor: colour photographs that have colours already, too.
+        model: name of one of the service's; its first if None.
     """
 
     options: Options = field(default_factory=Options)
     format_name: str | None = None
     quality: int = QUALITY
     recolor: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,15 +75,23 @@ class Result:
 
 
 class Service:
-    """Colours encoded photographs with one model.
+    """Colours encoded photographs.
 
     Args:
-        colorizer: the opened model.
+        colorizers: the opened models, the first for wishes that name none.
         settings: how many at a time, how large.
+
+    Attributes:
+        colorizers: by the models' names.
+
+    Raises:
+        RetintError: if two models have one name.
     """
 
-    def __init__(self, colorizer: Colorizer, settings: Settings) -> None:
-        self.colorizer = colorizer
+    def __init__(self, colorizers: Sequence[Colorizer], settings: Settings) -> None:
+        self.colorizers = {one.model.card["name"]: one for one in colorizers}
+        if len(self.colorizers) < len(colorizers):
+            raise RetintError("two of the models have the same name: serve one of them")
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.workers, "colouring")
         self._inside = 0
@@ -94,15 +108,51 @@ class Service:
             BusyError: if too many wait.
             RetintError: if it cannot be read, or is too large.
         """
+        return await self.run(self.work, data, wish)
+
+    async def run(self, work: Callable[[*Given], Answer], *given: *Given) -> Answer:
+        """Do work in its turn, or send it away at once.
+
+        Raises:
+            BusyError: if too many wait.
+        """
         if self._inside >= self._settings.workers + self._settings.waiting:
             raise BusyError
         self._inside += 1
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self.work, data, wish)
-        work.add_done_callback(lambda _: self._leave())
-        return await asyncio.shield(work)
+        doing = asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
+        doing.add_done_callback(lambda _: self._leave())
+        return await asyncio.shield(doing)
 
     def work(self, data: bytes, wish: Wish) -> Result:
         """Colour a photograph now.
+
+        Raises:
+            RetintError: if it cannot be read, or is too large.
+        """
+        photo = self.read(data)
+        first = read_provenance(photo.xmp)
+        if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
+            raise RetintError("the picture has colours already: ask for recolor to replace them")
+        colored = self.colorizer(wish.model).colorize_photo(photo, **wish.options)
+        format_name = wish.format_name or colored.format
+        rows, columns = colored.pixels.shape[:2]
+        encoded = encode_photo(colored, format_name, wish.quality)
+        return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))
+
+    def colorizer(self, name: str | None) -> Colorizer:
+        """The model of this name, the first if None.
+
+        Raises:
+            RetintError: if there is no such model here.
+        """
+        found = self.colorizers.get(next(iter(self.colorizers)) if name is None else name)
+        if found is None:
+            known = ", ".join(self.colorizers)
+            raise RetintError(f"there is no model '{name}' here: use one of {known}")
+        return found
+
+    def read(self, data: bytes) -> Photo:
+        """Decode a photograph now.
 
         Raises:
             RetintError: if it cannot be read, or is too large.
@@ -113,15 +163,7 @@ class Service:
                 f"the picture has {width} x {height} pixels, more than the "
                 f"{self._settings.most_pixels} that this service takes: scale it down"
             )
-        photo = read_photo(data)
-        first = read_provenance(photo.xmp)
-        if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
-            raise RetintError("the picture has colours already: ask for recolor to replace them")
-        colored = self.colorizer.colorize_photo(photo, **wish.options)
-        format_name = wish.format_name or colored.format
-        rows, columns = colored.pixels.shape[:2]
-        encoded = encode_photo(colored, format_name, wish.quality)
-        return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))
+        return read_photo(data)
 
     def close(self) -> None:
         """Finish what runs."""

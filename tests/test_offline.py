@@ -1,0 +1,35 @@
+"""Nothing is told to anybody about what retint does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+CODE = "from retint.cli import main; main()"
+
+
+def test_colouring_leaves_no_telemetry_in_the_home_folder(tmp_path):
+    photograph, home = tmp_path / "photo.png", tmp_path / "home"
+    Image.new("L", (64, 48), 128).save(photograph)
+    home.mkdir()
+    own = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    command = [sys.executable, "-c", CODE, "colorize", str(photograph)]
+    subprocess.run(command, env={**own, **places}, check=True)
+    assert (tmp_path / "photo-color.png").exists()
+    assert list(home.iterdir()) == []
+
+
+def test_only_the_service_loads_web_frameworks(tmp_path):
+    photograph = Path(tmp_path / "photo.png")
+    Image.new("L", (64, 48), 128).save(photograph)
+    code = (
+        "import sys\n"
+        "try:\n    from retint.cli import main; main()\n"
+        "finally: print([m for m in ('gradio', 'fastapi', 'uvicorn') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, "colorize", str(photograph)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,358 @@
+"""The page as a person meets it: in a browser that must not reach anything but the service."""
+
+import io
+import json
+import shutil
+import signal
+import zipfile
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import fails_in_one_line, retint
+from retint.model import model_path
+from serving import command, served
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+SAMPLES = Path(__file__).parent.parent.parent / "samples"
+CAT = SAMPLES / "cat.jpg"
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+WAIT = 30_000  # milliseconds: machines are busy at times
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed here")
+
+
+@pytest.fixture(autouse=True)
+def same_date(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+
+
+@pytest.fixture(scope="module")
+def grey_model(tmp_path_factory):
+    """The model that ships, under another name and without its colours."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(model_path("default"))
+    entry = next(entry for entry in model.metadata_props if entry.key == "retint")
+    entry.value = json.dumps({**json.loads(entry.value), "name": "grey", "strength": 0.0001})
+    path = tmp_path_factory.mktemp("models") / "grey.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, grey_model):
+    folder = tmp_path_factory.mktemp("jobs")
+    with served(folder, ["default", grey_model], most_bytes=2_000_000) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(client, browser):
+    """Opens the page, however it is to be seen; in the end, nothing else was asked for."""
+    contexts, outside, broken = [], [], []
+
+    def go(address="/", **look):
+        context = browser.new_context(base_url=str(client.base_url), **look)
+        contexts.append(context)
+        context.set_default_timeout(WAIT)
+
+        def let(route):
+            own = httpx.URL(route.request.url).netloc == client.base_url.netloc
+            if own or route.request.url.startswith("data:"):
+                route.continue_()
+            else:
+                outside.append(route.request.url)
+                route.abort()
+
+        context.route("**", let)
+        page = context.new_page()
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        page.goto(address)
+        page.locator("#drop input[type=file]").wait_for(state="attached")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not outside
+    assert not broken
+
+
+@pytest.fixture
+def page(opened):
+    return opened(viewport={"width": 1280, "height": 900})
+
+
+def drop(page, *files, into="#drop"):
+    page.locator(f"{into} input[type=file]").set_input_files(list(files))
+
+
+def after(page, *words, without="nothing"):
+    """The picture that is shown, once its address has these words and it is there."""
+    page.wait_for_function(
+        """([words, without]) => {
+            const [stage, image] = [".stage", ".after"].map((s) => document.querySelector(s));
+            const address = image.getAttribute("src") ?? "";
+            return words.every((word) => address.includes(word)) && !address.includes(without)
+                && stage.getAttribute("aria-busy") === "false" && image.naturalWidth;
+        }""",
+        arg=[["/after", *words], without],
+    )
+    address = page.locator(".viewer .after").get_attribute("src")
+    answer = page.request.get(address)
+    with Image.open(io.BytesIO(answer.body())) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def download(page, text):
+    with page.expect_download() as coming:
+        page.get_by_role("link", name=text).click()
+    return coming.value.suggested_filename, Path(coming.value.path()).read_bytes()
+
+
+@needs_chromium
+def test_two_actions_give_what_the_command_writes(page, tmp_path):
+    drop(page, CAT)
+    after(page)
+    name, data = download(page, "Download in full size")
+    assert retint("colorize", CAT, "-o", tmp_path / "cat-color.jpg").returncode == 0
+    assert name == "cat-color.jpg"
+    assert data == (tmp_path / "cat-color.jpg").read_bytes()
+
+
+@needs_chromium
+def test_strength_seed_and_hint_show_and_are_saved(page, tmp_path):
+    drop(page, CAT)
+    plain = after(page)
+    page.get_by_label("Strength").first.fill("0")
+    assert np.ptp(after(page, "strength=0"), axis=2).max() <= 2
+    page.get_by_label("Strength").first.fill("0.5")
+    pale = after(page, "strength=0.5")
+    assert 0 < np.ptp(pale, axis=2).mean() < np.ptp(plain, axis=2).mean()
+    page.get_by_label("Seed").fill("2")
+    after(page, "seed=2")
+    page.get_by_label("Click to place colours").check()
+    page.locator(".viewer input[type=color]").fill("#2040ff")
+    page.locator(".viewer .sheet").click(position={"x": 60, "y": 70})
+    blue = after(page, "hint=")
+    options = httpx.URL(page.locator(".viewer .after").get_attribute("src")).params
+    x, y, _ = options["hint"].split(",")
+    spot = np.s_[max(0, int(y) - 3) : int(y) + 4, max(0, int(x) - 3) : int(x) + 4]
+    assert (blue[spot][..., 2] - blue[spot][..., 0]).mean() > 20
+    assert (pale[spot][..., 2] - pale[spot][..., 0]).mean() < 10
+    _, data = download(page, "Download in full size")
+    wanted = ("--seed", 2, "--strength", 0.5, "--hint", options["hint"])
+    assert retint("colorize", CAT, *wanted, "-o", tmp_path / "a.jpg").returncode == 0
+    assert data == (tmp_path / "a.jpg").read_bytes()
+
+
+@needs_chromium
+def test_hints_by_keyboard_undone_cleared_saved_and_loaded(page, tmp_path):
+    drop(page, CAT)
+    after(page)
+    page.get_by_label("Click to place colours").check()
+    page.locator(".viewer .stage").focus()
+    page.keyboard.press("Enter")
+    after(page, "hint=225%2C150%2C")  # the middle
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    after(page, "&hint=225%2C150%2C", "&hint=248%2C147%2C")
+    name, saved = download(page, "Save hints")
+    assert name == "cat-hints.txt"
+    assert saved == b"225,150,#3060c0\n248,147,#3060c0\n"
+    page.get_by_role("button", name="Undo hint").click()
+    after(page, "hint=225%2C150%2C", without="hint=248")
+    page.get_by_role("button", name="Clear hints").click()
+    after(page, without="hint")
+    (tmp_path / "hints.txt").write_bytes(saved)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Load hints").click()
+    chooser.value.set_files(tmp_path / "hints.txt")
+    after(page, "&hint=225%2C150%2C", "&hint=248%2C147%2C")
+
+
+@needs_chromium
+def test_a_variant_is_picked_and_the_slider_moved_by_keyboard(page):
+    drop(page, CAT)
+    plain = after(page)
+    page.get_by_role("button", name="Show variants").click()
+    page.get_by_role("button", name="Seed 2").press("Enter")
+    assert np.abs(after(page, "seed=2") - plain).mean() > 1
+    assert page.get_by_label("Seed").input_value() == "2"
+    clip = "document.querySelector('.viewer .after').style.clipPath"
+    assert "50%" in page.evaluate(clip)
+    page.get_by_label("Before and after").last.press("End")
+    assert "100%" in page.evaluate(clip)
+
+
+@needs_chromium
+def test_another_model_is_chosen(page, grey_model, tmp_path):
+    drop(page, CAT)
+    after(page, "model=default")
+    page.get_by_label("Model").first.click()
+    page.get_by_role("option", name="grey").click()
+    assert np.ptp(after(page, "model=grey"), axis=2).max() <= 2
+    _, data = download(page, "Download in full size")
+    assert retint("colorize", CAT, "--model", grey_model, "-o", tmp_path / "a.jpg").returncode == 0
+    assert data == (tmp_path / "a.jpg").read_bytes()
+    page.get_by_role("tab", name="What is this?").click()
+    assert page.get_by_role("row", name="Model grey").is_visible()
+
+
+@needs_chromium
+def test_zoom_shows_every_pixel(page, tmp_path):
+    with Image.open(CAT) as small:
+        small.resize((2400, 1600)).save(tmp_path / "large.jpg")
+    drop(page, tmp_path / "large.jpg")
+    assert after(page).shape[1] == 1600
+    page.get_by_role("button", name="Zoom to 1:1").click()
+    assert after(page, "whole=true").shape[:2] == (1600, 2400)
+    assert page.locator(".viewer .sheet").bounding_box()["width"] == 2400
+    page.get_by_role("button", name="Fit to page").click()
+    assert after(page, without="whole").shape[1] == 1600
+
+
+@needs_chromium
+def test_many_come_back_in_one_archive(page, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    drop(page, CAT, SAMPLES / "rocket.jpg", tmp_path / "text.jpg")
+    name, data = download(page, "Download all as one archive")
+    assert name.startswith("retint-")
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert archive.namelist() == ["001-cat-color.jpg", "002-rocket-color.jpg"]
+    assert page.get_by_text("2 of 3 photographs coloured").is_visible()
+    assert page.get_by_role("row", name="text.jpg").get_by_text("not a picture").is_visible()
+    assert retint("colorize", CAT, "-o", tmp_path / "a.jpg").returncode == 0
+    assert archive.read("001-cat-color.jpg") == (tmp_path / "a.jpg").read_bytes()
+
+
+@needs_chromium
+def test_what_cannot_be_used_is_told(page, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    drop(page, tmp_path / "text.jpg")
+    page.get_by_text("is not a picture that retint can read").wait_for()
+    drop(page, CAT)  # and the page goes on
+    after(page)
+    page.get_by_label("Seed").fill("-3")
+    page.get_by_text("write a whole number").wait_for()
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_readable_on_a_phone_with_every_control_named(opened, scheme):
+    page = opened(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    drop(page, CAT)
+    after(page)
+    for tab in ("Photograph", "Many", "What is this?"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert page.evaluate(NAMELESS) == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, dark[4:-1].split(",")[:3])) < 200) == (scheme == "dark")
+    assert page.get_by_alt_text("an astronaut").evaluate("image => image.naturalWidth") > 0
+    assert page.get_by_text("Do not take its colours for evidence").is_visible()
+
+
+NAMELESS = """() => [...document.querySelectorAll("input, button, select, textarea, a, img")]
+    .filter((control) => control.checkVisibility() && control.type !== "file")
+    .filter((control) => {
+        const by = control.getAttribute("aria-labelledby");
+        return ![control.getAttribute("aria-label"), control.title, control.alt,
+            control.innerText, by && document.getElementById(by)?.innerText,
+            ...[...(control.labels ?? [])].map((label) => label.innerText)]
+            .some((name) => name?.trim()) && control.getAttribute("alt") !== "";
+    })
+    .map((control) => control.outerHTML.slice(0, 200))"""
+
+
+def test_models_by_name(client, grey_model):
+    assert [model["name"] for model in client.get("/v1/models").json()] == ["default", "grey"]
+    ask = {"params": {"model": "none"}, "content": CAT.read_bytes()}
+    assert "use one of default, grey" in client.post("/v1/colorize", **ask).json()["error"]
+    fails_in_one_line(retint("serve", "--model", grey_model, "--model", grey_model), "same name")
+
+
+def test_a_token_lets_people_in_by_a_cookie(tmp_path):
+    with served(tmp_path, token="secret") as client:
+        shut = client.get("/")
+        assert shut.status_code == 401
+        assert "Token of this service" in shut.text
+        assert "not the token" in client.get("/?token=wrong").text
+        assert client.get("/gradio_api/queue/data?session_hash=a").status_code == 401
+        inside = client.get("/?token=secret")
+        assert inside.status_code == 303
+        assert "secret" not in inside.headers["set-cookie"]
+        assert "HttpOnly" in inside.headers["set-cookie"]
+        assert "gradio" in client.get(inside.headers["location"]).text
+        assert client.get("/v1/models").status_code == 200
+        assert httpx.get(f"{client.base_url}/v1/models").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/file=/etc/passwd",
+        "gradio_api/file=../../../../etc/passwd",
+        "gradio_api/file=http://127.0.0.1:9/",
+        "gradio_api/proxy=http://127.0.0.1:9/",
+        "gradio_api/vibe-code",
+        "gradio_api/dev/reload",
+        "gradio_api/run-history/buckets",
+        "monitoring",
+        "page/none/after",
+        "page/static/../page.py",
+    ],
+)
+def test_what_the_page_does_not_need_cannot_be_reached(client, path):
+    assert client.get(f"/{path}").status_code in (403, 404)
+
+
+def test_uploads_are_limited(client):
+    large = client.post("/gradio_api/upload", files={"files": ("a.jpg", b"x" * 2_000_001)})
+    assert large.status_code == 413
+
+
+@pytest.mark.parametrize("path", [str(CAT), "http://127.0.0.1:9/cat.jpg"])
+def test_what_was_not_uploaded_is_not_shown(client, path):
+    page = client.get("/config").json()
+    takes = next(d for d in page["dependencies"] if d["targets"][0][1] == "upload")
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    ask = {"data": [[file], 1, "", "default"], "fn_index": takes["id"], "session_hash": "s1"}
+    assert client.post("/gradio_api/queue/join", json=ask).status_code == 200
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=s1") as events:
+        told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
+    assert [event["success"] for event in told if event["msg"] == "process_completed"] == [False]
+    assert "/page/" not in json.dumps(told)
+    if path.startswith("http"):
+        assert "not fetched" in json.dumps(told)
+
+
+def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_path, monkeypatch):
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with command(tmp_path / "jobs") as (process, address):
+        httpx.post(f"{address}/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
+        assert list((tmp_path / "temporary").rglob("a.jpg"))
+        with httpx.stream("GET", f"{address}/gradio_api/heartbeat/s1") as stream:
+            assert next(stream.iter_lines()) == "data: ALIVE"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) in (0, -signal.SIGTERM)
+    assert not list((tmp_path / "temporary").rglob("a.jpg"))
