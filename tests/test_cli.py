@@ -238,11 +238,15 @@ def test_a_name_that_is_no_text(photo):
     assert os.path.exists(odd.replace(b".jpg", b"-color.jpg"))  # noqa: PTH110
 
 
-def test_info_and_models(photo):
-    assert (
-        "258" in retint_here("info", SAMPLES / "cat.jpg").stdout
-        or "300" in retint_here("info", SAMPLES / "cat.jpg").stdout
-    )
+def test_info_and_models(tmp_path, colour_photo):
+    about = retint_here("info", SAMPLES / "cat.jpg").stdout
+    with Image.open(SAMPLES / "cat.jpg") as cat:
+        assert f"{cat.width} x {cat.height}" in about
+    assert "grey" in about
+    sepia = colour_photo.mean(axis=2, keepdims=True) * (1.0, 0.85, 0.65)
+    for name, pixels in (("toned", sepia), ("coloured", colour_photo)):
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "a.png")
+        assert name in retint_here("info", tmp_path / "a.png").stdout
     assert "default" in retint_here("models").stdout
     assert "Apache-2.0" in retint_here("info", "default").stdout
 

@@ -1,12 +1,14 @@
 """Colour hints through the API and the command, on a photograph."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from commands import fails_in_one_line, retint
 from retint import Colorizer, Hint, lab
-from retint.hints import hint_map, read_strokes
+from retint.hints import hint_map, read_hints
 
 PLACE = (200, 350)  # x, y: on the suit of the astronaut
 BLUE = (70, 110, 180)  # sRGB can show it at the suit's lightness
@@ -124,6 +126,20 @@ def test_strokes_of_two_colours(tmp_path):
     draw.rectangle((0, 0, 50, 50), fill=(255, 0, 0, 255))
     draw.rectangle((500, 300, 599, 399), fill=(0, 0, 255, 255))
     strokes.save(tmp_path / "s.png")
-    hints = read_strokes(tmp_path / "s.png", (400, 600))
+    hints = read_hints(tmp_path / "s.png", (400, 600))
     assert {hint.color for hint in hints if hint.x < 40} == {(255, 0, 0)}
     assert {hint.color for hint in hints if hint.x > 510} == {(0, 0, 255)}
+
+
+def test_hints_of_a_text_file_are_those_of_the_command_line(tmp_path):
+    (tmp_path / "hints.txt").write_text("120,80,#7090c0\n10,20,#c03020\n")
+    cat = Path(__file__).parent.parent / "samples" / "cat.jpg"
+    by_file = retint("colorize", cat, "--hints", tmp_path / "hints.txt", "-o", tmp_path / "f.png")
+    assert by_file.returncode == 0, by_file.stderr
+    options = ["--hint", "120,80,#7090c0", "--hint", "10,20,#c03020"]
+    assert retint("colorize", cat, *options, "-o", tmp_path / "h.png").returncode == 0
+    pictures = (np.asarray(Image.open(tmp_path / name)) for name in ("f.png", "h.png"))
+    assert np.array_equal(*pictures)
+    (tmp_path / "hints.txt").write_text("red\n")
+    wrong = retint("colorize", cat, "--hints", tmp_path / "hints.txt", "-o", tmp_path / "g.png")
+    fails_in_one_line(wrong, "'red'", "x,y,#rrggbb")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
-from retint.hints import read_strokes
+from retint.hints import read_hints
 from retint.photo import QUALITY, Photo, losses, read_photo, read_size, write_photo
 from retint.photo.provenance import read_provenance
 from retint.plan import Job
@@ -66,7 +66,7 @@ def colorize_jobs(
         jobs: photographs and their results.
         colorizer: the opened model.
         options: how to colour, the same for all.
-        strokes: a picture of further hints.
+        strokes: a file of further hints.
         recolor: colour photographs that have colours already, too.
         overwrite: replace results that exist.
         quality: of formats that have one, 1 to 100.
@@ -135,7 +135,7 @@ class _Work:
             outcome = replace(outcome, size=(width, height))
             options = self.options.copy()
             if self.strokes:
-                painted = read_strokes(self.strokes, (height, width))
+                painted = read_hints(self.strokes, (height, width))
                 options["hints"] = [*painted, *options.get("hints", ())]
             kept: tuple[int, ...] = ()
             if read_provenance(photo.xmp):

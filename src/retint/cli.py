@@ -70,7 +70,7 @@ def main() -> None:
     app()
 
 
-def _source(text: str | Path) -> Path:
+def path_or_url(text: str | Path) -> Path:
     """A path of photographs, or what stands for one at a URL that fsspec knows."""
     if "://" not in str(text):
         return Path(text)
@@ -170,7 +170,8 @@ def colorize(
         typer.Option(
             "--hints",
             metavar="FILE",
-            help="Colours wanted at places, painted on a transparent PNG of the photograph's size.",
+            help="Colours wanted at places: painted on a transparent PNG of the photograph's size, "
+            "or lines as of --hint in a .txt file.",
         ),
     ] = None,
     detail: Annotated[
@@ -398,7 +399,9 @@ def train(
     photos: Annotated[
         Path,
         typer.Argument(
-            parser=_source, help="Colour photographs: a folder, archives of them, or a URL."
+            parser=path_or_url,
+            metavar="PHOTOS",
+            help="Colour photographs: a folder, archives of them, or a URL.",
         ),
     ],
     out: Annotated[
@@ -454,7 +457,7 @@ def evaluate(
     photos: Annotated[
         Path,
         typer.Argument(
-            parser=_source,
+            parser=path_or_url,
             metavar="PHOTOS",
             help="Colour photographs: a folder, archives of them, or a URL.",
         ),
@@ -551,7 +554,7 @@ def reproduce(
     photos: Annotated[
         Path,
         typer.Argument(
-            parser=_source,
+            parser=path_or_url,
             metavar="PHOTOS",
             help="Colour photographs, the report had 5000: a folder or a tar.",
         ),
@@ -563,7 +566,7 @@ def reproduce(
         list[Path] | None,
         typer.Option(
             "--test",
-            parser=_source,
+            parser=path_or_url,
             metavar="PHOTOS",
             help="Photographs to test on, such as COCO's. Repeatable.",
         ),
@@ -612,7 +615,7 @@ app.add_typer(data_app, name="data")
 _Photos = Annotated[
     Path,
     typer.Argument(
-        parser=_source,
+        parser=path_or_url,
         metavar="PHOTOS",
         help="Colour photographs: a folder, archives of them, or a URL.",
     ),

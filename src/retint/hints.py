@@ -61,7 +61,26 @@ def parse_hint(text: str) -> Hint:
     return Hint(int(match[1]), int(match[2]), (red, green, blue))
 
 
-def read_strokes(path: Path, size: tuple[int, ...]) -> list[Hint]:
+def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
+    """Read hints from a file: a picture of strokes, or a .txt file with a line for each.
+
+    Args:
+        path: the file; lines are as `parse_hint` takes them.
+        size: height and width of the photograph.
+
+    Raises:
+        RetintError: if it cannot be read, or a hint is written wrongly.
+    """
+    if path.suffix.lower() != ".txt":
+        return _read_strokes(path, size)
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RetintError(f"{path} cannot be read as hints: {error}") from error
+    return [parse_hint(line) for line in lines]
+
+
+def _read_strokes(path: Path, size: tuple[int, int]) -> list[Hint]:
     """Read hints from a picture that is transparent but for strokes of colour.
 
     Args:

@@ -19,7 +19,7 @@ from retint.errors import RetintError
 from retint.photo import pillow
 from retint.photo.formats import FORMATS, enable_heif, format_of
 from retint.photo.metadata import xmp_bytes
-from retint.photo.picture import Photo, is_grey
+from retint.photo.picture import Photo
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
 
@@ -143,6 +143,8 @@ def describe_photo(path: Path) -> dict[str, str]:
     Raises:
         RetintError: if it cannot be read.
     """
+    from retint.tone import kind_of  # late: it needs this package
+
     photo = read_photo(path)
     height, width = photo.pixels.shape[:2]
     facts = {
@@ -150,7 +152,7 @@ def describe_photo(path: Path) -> dict[str, str]:
         "format": photo.format,
         "size": f"{width} x {height}",
         "depth": f"{photo.pixels.dtype.itemsize * 8} bits",
-        "colour": "grey" if is_grey(photo.pixels) else "in colours",
+        "colour": str(kind_of(photo.pixels)),
         "alpha": "yes" if photo.alpha is not None else "no",
     }
     if photo.pages:
