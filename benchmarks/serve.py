@@ -3,7 +3,7 @@
     python benchmarks/serve.py [--seconds 60] [--clients 64] [--requests 2000]
 
 The megapixels a second that it answers are compared with those of `retint colorize` on a folder of
-the same photographs, before and after. A client that is sent away (503) comes again in a while.
+the same photographs, before and after. A client that is sent away (503) comes again when it was told to.
 Then the service answers so many requests more, of small photographs, and its memory is compared
 with that after the tenth part of them. Linux alone.
 """
@@ -31,7 +31,6 @@ from retint.tables import Table
 
 MEGAPIXELS = (0.1, 0.5, 1, 2, 4, 12)
 COPIES = 6  # of each, in the folder
-PATIENCE = 0.5  # seconds until a client that was sent away comes again
 
 
 @dataclass
@@ -84,10 +83,10 @@ def load(
             while time.monotonic() < end and (most is None or len(answers.seconds) < most):
                 size = sizes[int(random.integers(len(sizes)))]
                 began = time.monotonic()
-                status = client.post("/v1/colorize", content=photographs[size]).status_code
-                answers.add(status, time.monotonic() - began, size)
-                if status == 503:
-                    time.sleep(PATIENCE)
+                answer = client.post("/v1/colorize", content=photographs[size])
+                answers.add(answer.status_code, time.monotonic() - began, size)
+                if answer.status_code == 503:
+                    time.sleep(float(answer.headers["Retry-After"]))
 
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(ask, range(clients)))
