@@ -3,9 +3,9 @@
     python benchmarks/serve.py [--seconds 60] [--clients 64] [--requests 2000]
 
 The megapixels a second that it answers are compared with those of `retint colorize` on a folder of
-the same photographs, before and after. A client that is sent away (503) comes again when it was told to.
-Then the service answers so many requests more, of small photographs, and its memory is compared
-with that after the tenth part of them. Linux alone.
+the same photographs, before and after. A client that is sent away (503) comes again when it was
+told to. Then the service answers so many requests more, of small photographs, and its memory is
+compared with that after the tenth part of them. Linux alone.
 """
 
 from __future__ import annotations
