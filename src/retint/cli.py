@@ -91,6 +91,19 @@ def _log_details(wanted: bool) -> None:
         logging.getLogger("retint").setLevel(logging.DEBUG)
 
 
+_Photos = Annotated[
+    Path,
+    typer.Argument(
+        parser=path_or_url,
+        metavar="PHOTOS",
+        help="Colour photographs: a folder, archives of them, or a URL.",
+    ),
+]
+_Host = Annotated[str, typer.Option(help="Address to listen at.")]
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")]
+_Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Let everybody in who reaches the address.")
+]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done in detail.")]
 _Model = Annotated[
     str,
@@ -345,17 +358,15 @@ def info(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8765,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8765,
     token: Annotated[
         str | None,
         typer.Option(
             envvar="RETINT_TOKEN", help="What clients have to send as Authorization: Bearer."
         ),
     ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let everybody in who reaches the address.")
-    ] = False,
+    insecure: _Insecure = False,
     data: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where jobs are kept; else the user's data folder."),
@@ -396,14 +407,7 @@ def serve(
 
 @app.command()
 def train(
-    photos: Annotated[
-        Path,
-        typer.Argument(
-            parser=path_or_url,
-            metavar="PHOTOS",
-            help="Colour photographs: a folder, archives of them, or a URL.",
-        ),
-    ],
+    photos: _Photos,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RUN", help="The run folder to make.")
     ],
@@ -454,14 +458,7 @@ def evaluate(
             "pictures that any other program has coloured, named like the photographs.",
         ),
     ],
-    photos: Annotated[
-        Path,
-        typer.Argument(
-            parser=path_or_url,
-            metavar="PHOTOS",
-            help="Colour photographs: a folder, archives of them, or a URL.",
-        ),
-    ],
+    photos: _Photos,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the report.")
     ] = Path("evaluation"),
@@ -611,15 +608,6 @@ def reproduce(
 
 data_app = typer.Typer(help="Check, measure and pack photographs before they train a model.")
 app.add_typer(data_app, name="data")
-
-_Photos = Annotated[
-    Path,
-    typer.Argument(
-        parser=path_or_url,
-        metavar="PHOTOS",
-        help="Colour photographs: a folder, archives of them, or a URL.",
-    ),
-]
 
 
 @data_app.command()
@@ -776,17 +764,15 @@ def run_survey(
     consent: Annotated[
         str | None, typer.Option(help="What raters agree to, in place of the page's own line.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8766,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8766,
     token: Annotated[
         str | None,
         typer.Option(
             envvar="RETINT_TOKEN", help="Let in raters whose address has #SECRET at its end."
         ),
     ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let everybody in who reaches the address.")
-    ] = False,
+    insecure: _Insecure = False,
     verbose: _Verbose = False,
 ) -> None:
     """Colour photographs, then serve the page; the same command goes on after a stop."""
