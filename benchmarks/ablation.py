@@ -28,14 +28,15 @@ _STAGE = (
 )
 _ALL = "l1: 100, palette: 1, perceptual: 5"
 VARIANTS = {
-    "l1": ("l1: 100", ()),
+    "l1": ("l1: 100", ("readout={gain: 2}",)),
     "l1+palette": ("l1: 100, palette: 1", ()),
-    "l1+features": ("l1: 100, perceptual: 5", ()),
+    "l1+features": ("l1: 100, perceptual: 5", ("readout={gain: 2}",)),
     "all": (_ALL, ()),
     "all-without-ageing": (_ALL, ("data.degrade=0",)),
     "all+gan": (f"{_ALL}, gan: 1, gan_loss: hinge", ()),
 }
-"""Losses of the only stage, and other changes of the recipe."""
+"""Losses of the only stage, and other changes of the recipe: the readout mixes in the palette, which
+says nothing where it is not trained."""
 
 SMALL = (
     "data.size=128",
