@@ -28,8 +28,9 @@ Pixels = NDArray[Any]  # uint8 or uint16
 STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
 _RADIUS = 1  # of the windows, pixels of the network's input
 _EDGE = 2.0  # lightness differences below this hardly count as edges
-_DETAIL_EDGE = 20.0  # the same, for detail that the network has not seen: its colours are a guess
-_ROUNDS = 8  # of sharpening
+_DETAIL_EDGE = 40.0  # the same, for detail that the network has not seen: its colours are a guess
+_ROUNDS = 12  # of sharpening
+_CLEARINGS = 2  # rounds against the blur of enlarging
 _LIGHTNESSES, _TURNS = 256, 1024  # cells of the table of chroma limits
 _BISECTIONS = 12  # of the limits, which are below 256
 _SPARE = np.float32(0.002)  # of a limit
@@ -77,8 +78,11 @@ def _fit_channel(lightness: Float, channel: Float) -> tuple[Float, Float]:
     offset = sharp - slope * lightness
     # Bilinear enlarging, averaged over a pixel, is this blur: what it takes away is added.
     weights = np.array([1, 6, 1], np.float32) / 8
-    blurred = cv2.sepFilter2D(offset, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
-    return slope, 2 * offset - blurred
+    clear = offset
+    for _ in range(_CLEARINGS):
+        blurred = cv2.sepFilter2D(clear, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
+        clear = clear + (offset - blurred)
+    return slope, clear
 
 
 def _sharpen(lightness: Float, channel: Float) -> Float:
