@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -50,13 +51,21 @@ class Picture:
             if self.row is not None:
                 group, row = self.row
                 return _images_of(self.file, group)[row]
-            with self.file.open("rb") as stream:
-                stream.seek(self.offset)
-                return stream.read(self.length)
+            if isinstance(self.file, Path):
+                with self.file.open("rb") as stream:
+                    stream.seek(self.offset)
+                    return stream.read(self.length)
+            return self._fetch(self.file)
         except OSError as error:
             if isinstance(self.file, Path):
                 raise
             raise RetintError(f"{self.file} cannot be read now: {error}; try again") from error
+
+    def _fetch(self, remote: Any) -> bytes:
+        """No more than the picture's bytes: opened files of fsspec fetch megabytes ahead."""
+        end = self.offset + self.length if self.length >= 0 else None
+        fetched: bytes = remote.fs.cat_file(remote.path, self.offset, end)
+        return fetched
 
 
 def find_pictures(source: Path) -> list[Picture]:
@@ -163,12 +172,48 @@ def _parquet(table: Path) -> Any:
         raise RetintError(f"{table} cannot be read as a Parquet file: {reason}") from error
 
 
+def read_in_order(pictures: Iterable[Picture]) -> Iterator[bytes | str]:
+    """The bytes of pictures, or why they cannot be read; each archive is opened once for a row.
+
+    What lies one after the other in an archive is so read in one stream, from a network, too.
+
+    Raises:
+        RetintError: if the network fails.
+    """
+    for whole, group in groupby(pictures, lambda one: one.file if one.length >= 0 else None):
+        try:
+            if whole is None:
+                for picture in group:
+                    yield _read(picture)
+                continue
+            with whole.open("rb") as stream:
+                for picture in group:
+                    stream.seek(picture.offset)
+                    yield stream.read(picture.length)
+        except OSError as error:
+            raise RetintError(f"{whole} cannot be read now: {error}; try again") from error
+
+
+def _read(picture: Picture) -> bytes | str:
+    try:
+        return picture.read()
+    except OSError as error:
+        return f"unreadable ({error})"
+
+
 def open_picture(picture: Picture) -> Image.Image | str:
     """The picture in RGB and upright, or why it cannot be used."""
+    data = _read(picture)
+    return data if isinstance(data, str) else _open(data)
+
+
+def _open(data: bytes) -> Image.Image | str:
     try:
-        with Image.open(io.BytesIO(picture.read())) as opened:
+        with Image.open(io.BytesIO(data)) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+    except UnidentifiedImageError:  # whose text names an object in memory
+        return "unreadable (not a picture)"
+    except (OSError, ValueError, SyntaxError) as error:
         return f"unreadable ({error})"
     except Image.DecompressionBombError:
         return "too large"
@@ -181,7 +226,15 @@ def decode(
     picture: Picture, resize: Callable[[Image.Image], Image.Image]
 ) -> NDArray[np.uint8] | str:
     """Pixels (H, W, 3) of a colour photograph, upright and resized, or why it is of no use."""
-    image = open_picture(picture)
+    data = _read(picture)
+    return data if isinstance(data, str) else decode_data(data, resize)
+
+
+def decode_data(
+    data: bytes, resize: Callable[[Image.Image], Image.Image]
+) -> NDArray[np.uint8] | str:
+    """The same of the bytes of a picture file."""
+    image = _open(data)
     if isinstance(image, str):
         return image
     pixels = np.asarray(resize(image))
