@@ -627,7 +627,7 @@ def check(
     with Progress().task("checking", len(pictures)) as advance:
         checked = check_pictures(pictures, duplicates=duplicates, progress=advance)
     for finding in checked.findings:
-        typer.echo(f"{finding.picture.name}: {finding.reason}")
+        typer.echo(finding)
     typer.echo(f"{len(checked.good)} good, {len(checked.findings)} not", err=True)
 
 
@@ -686,7 +686,7 @@ def pack(
         with progress.task("checking", len(pictures)) as advance:
             checked = check_pictures(pictures, progress=advance)
         pictures = checked.good
-        dropped = [f"{finding.picture.name}: {finding.reason}" for finding in checked.findings]
+        dropped = [str(finding) for finding in checked.findings]
     with progress.task("packing", len(pictures)) as advance:
         packed = pack_pictures(
             pictures,

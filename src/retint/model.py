@@ -175,7 +175,9 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
     if path.is_dir():
         path = path / "generator.onnx"
         if not path.exists():
-            raise RetintError(f"{path.parent} has no {path.name}: run 'retint export' on the run")
+            raise RetintError(
+                f"{path.parent} is no run with a {path.name}: 'retint export' makes one of a run"
+            )
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,10 @@ from retint.photo import is_output
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 _MIN_SIDE = 32
 _MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
+_TOGETHER = 256  # looked at in parallel, before what was found is all taken
 _GROUPS = 4  # row groups of Parquet files kept, for their rows are read one after the other
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,45 @@ def _read(picture: Picture) -> bytes | str:
         return picture.read()
     except OSError as error:
         return f"unreadable ({error})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A picture that is of no use, and why."""
+
+    picture: Picture
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.picture.name}: {self.reason}"
+
+
+def look_at_all(
+    pictures: Sequence[Picture],
+    look: Callable[[Picture], Found | str],
+    left_out: list[Finding],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[tuple[Picture, Found]]:
+    """Look at pictures in parallel; give those that are of use, in their order.
+
+    Args:
+        pictures: what to look at.
+        look: gives what was found, or why the picture is of no use.
+        left_out: gets the others.
+        progress: called with the number of pictures done.
+    """
+    with ThreadPoolExecutor() as pool:
+        done = 0
+        # In parts: all at once would be in memory at once, if looking is faster than what follows.
+        for start in range(0, len(pictures), _TOGETHER):
+            some = pictures[start : start + _TOGETHER]
+            for picture, found in zip(some, pool.map(look, some), strict=True):
+                if isinstance(found, str):
+                    left_out.append(Finding(picture, found))
+                else:
+                    yield picture, found
+                done += 1
+                progress(done)
 
 
 def open_picture(picture: Picture) -> Image.Image | str:

@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from retint.errors import RetintError
-from retint.pictures import Picture, decode
+from retint.pictures import Finding, Picture, decode, look_at_all
 from retint.training.recipe import Data
 
 _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is cut off
@@ -87,23 +86,20 @@ def _build_cache(
     images = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, shape)
     names: list[str] = []
     sizes: list[tuple[int, int]] = []
-    rejected: list[str] = []
-    with ThreadPoolExecutor() as pool:
-        results = pool.map(
-            lambda picture: decode(picture, lambda image: resize(image, data)), pictures
-        )
-        for done, (picture, result) in enumerate(zip(pictures, results, strict=True), start=1):
-            if isinstance(result, str):
-                rejected.append(f"{picture.name}: {result}")
-            else:
-                height, width = result.shape[:2]
-                images[len(names), :height, :width] = result
-                names.append(picture.name)
-                sizes.append((height, width))
-            progress(done)
+    rejected: list[Finding] = []
+    for picture, pixels in look_at_all(
+        pictures,
+        lambda picture: decode(picture, lambda image: resize(image, data)),
+        rejected,
+        progress,
+    ):
+        height, width = pixels.shape[:2]
+        images[len(names), :height, :width] = pixels
+        names.append(picture.name)
+        sizes.append((height, width))
     images.flush()
     np.save(building / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
-    (building / "rejected.txt").write_text("\n".join(rejected), encoding="utf-8")
+    (building / "rejected.txt").write_text("\n".join(map(str, rejected)), encoding="utf-8")
     (building / "names.txt").write_text("\n".join(names), encoding="utf-8")
     try:
         building.rename(folder)
