@@ -68,9 +68,11 @@ class Colorizer:
         model: a name of `retint models`, or the path of an .onnx file.
         providers: ONNX Runtime providers to compute with, such as `["CUDA"]`; the CPU if None.
         provenance: write into the metadata of files that their colours were inferred, and how.
+        threads: that a CPU asks the model with; as many as it has cores if None.
 
     Attributes:
         model: the opened model.
+        provenance: whether it is written.
         date: written as that of the colouring, ISO 8601; if None, the time it is then.
 
     Raises:
@@ -83,11 +85,12 @@ class Colorizer:
         providers: Sequence[str] | None = None,
         *,
         provenance: bool = True,
+        threads: int | None = None,
     ) -> None:
         # Made while the model is opened: with one photograph, that is a sixth of the whole time.
         threading.Thread(target=chroma_limits).start()
-        self.model = open_model(model, providers)
-        self._provenance = provenance
+        self.model = open_model(model, providers, threads)
+        self.provenance = provenance
         self.date: str | None = None
 
     def __call__(
@@ -129,7 +132,7 @@ class Colorizer:
         """Colour a decoded photograph with its pages; what belongs to it stays."""
         pixels = self.colorize_pixels(photo.pixels, **options)
         pages = tuple(self.colorize_photo(page, **options) for page in photo.pages)
-        xmp = stamped(photo.xmp, self._how(**options)) if self._provenance else photo.xmp
+        xmp = stamped(photo.xmp, self._how(**options)) if self.provenance else photo.xmp
         return replace(photo, pixels=pixels, pages=pages, xmp=xmp)
 
     def colorize_pixels(

@@ -43,10 +43,14 @@ class Model:
     Attributes:
         card: what the file says of itself: `name`, `version`, `description`, `licence`, `size`
             (short side it was trained for, pixels), `stride` and more.
+        path: of the file.
     """
 
-    def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, path: Path, providers: Sequence[str] | None = None, threads: int | None = None
+    ) -> None:
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0  # 0: as many as there are cores
         options.log_severity_level = 4
         # Waiting threads that spin take the cores from decoding and encoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -63,7 +67,7 @@ class Model:
         self.card: dict[str, Any] = json.loads(card)
         if self.card["contract"] != _CONTRACT:
             raise RetintError(f"{path} was made by another version of retint: export it anew")
-        self._path = path
+        self.path = path
         self._inputs = {node.name for node in self._session.get_inputs()}
 
     def input_size(self, height: int, width: int, detail: int | None = None) -> tuple[int, int]:
@@ -90,7 +94,7 @@ class Model:
     @cached_property
     def sha256(self) -> str:
         """Of the model file, in hexadecimal."""
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
@@ -159,18 +163,23 @@ class Model:
         return feed
 
 
-def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None) -> Model:
+def open_model(
+    name_or_path: str | Path,
+    providers: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> Model:
     """Open a model that ships, by name, or a model file.
 
     Args:
         name_or_path: one of `list_models()`, an .onnx file, or a run folder with one.
         providers: what computes, such as `["CUDA", "CPU"]`, first choice first; the CPU if None.
+        threads: that a CPU computes with; as many as it has cores if None.
 
     Raises:
         RetintError: if there is no such model or provider, or the file is no model.
     """
     if str(name_or_path) in list_models():
-        return Model(model_path(str(name_or_path)), providers)
+        return Model(model_path(str(name_or_path)), providers, threads)
     path = Path(name_or_path)
     if path.is_dir():
         path = path / "generator.onnx"
@@ -179,7 +188,7 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")
-    return Model(path, providers)
+    return Model(path, providers, threads)
 
 
 def model_path(name: str) -> Path:
