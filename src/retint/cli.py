@@ -22,6 +22,10 @@ from retint.errors import RetintError
 if TYPE_CHECKING:
     from retint.tables import Table
 
+    PathOrUrl = Path
+else:
+    PathOrUrl = str  # of a Path, typer would make one of what path_or_url gives
+
 
 _FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
 
@@ -96,7 +100,7 @@ def _log_details(wanted: bool) -> None:
 
 
 _Photos = Annotated[
-    Path,
+    PathOrUrl,
     typer.Argument(
         parser=path_or_url,
         metavar="PHOTOS",
@@ -156,7 +160,7 @@ class _Engine(StrEnum):
 @app.command()
 def colorize(
     paths: Annotated[
-        list[Path],
+        list[PathOrUrl],
         typer.Argument(
             parser=_path_or_url_of_many,
             metavar="PATH",
@@ -164,7 +168,7 @@ def colorize(
         ),
     ],
     out: Annotated[
-        Path | None,
+        PathOrUrl | None,
         typer.Option(
             "--out",
             "-o",
@@ -592,7 +596,7 @@ def compare(
 @app.command()
 def reproduce(
     photos: Annotated[
-        Path,
+        PathOrUrl,
         typer.Argument(
             parser=path_or_url,
             metavar="PHOTOS",
@@ -603,7 +607,7 @@ def reproduce(
         Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for runs and report.")
     ] = Path("reproduction"),
     tests: Annotated[
-        list[Path] | None,
+        list[PathOrUrl] | None,
         typer.Option(
             "--test",
             parser=path_or_url,

@@ -40,23 +40,31 @@ Float = NDArray[np.float32]
 class Model:
     """An opened model file.
 
+    Args:
+        file: its path, or its bytes.
+        providers: what computes; see `open_model`.
+        threads: that a CPU computes with; as many as it has cores if None.
+
     Attributes:
         card: what the file says of itself: `name`, `version`, `description`, `licence`, `size`
             (short side it was trained for, pixels), `stride` and more.
-        path: of the file.
     """
 
     def __init__(
-        self, path: Path, providers: Sequence[str] | None = None, threads: int | None = None
+        self,
+        file: Path | bytes,
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
     ) -> None:
+        path = "the model" if isinstance(file, bytes) else file
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0  # 0: as many as there are cores
+        options.intra_op_num_threads = threads or 0  # 0: one for each core
         options.log_severity_level = 4
         # Waiting threads that spin take the cores from decoding and encoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         names = [_provider(name) for name in providers or ("CPU",)]
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=names)
+            self._session = onnxruntime.InferenceSession(file, options, providers=names)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
         if names[0] not in self._session.get_providers():  # its libraries could not be loaded
@@ -67,7 +75,7 @@ class Model:
         self.card: dict[str, Any] = json.loads(card)
         if self.card["contract"] != _CONTRACT:
             raise RetintError(f"{path} was made by another version of retint: export it anew")
-        self.path = path
+        self._file = file
         self._inputs = {node.name for node in self._session.get_inputs()}
 
     def input_size(self, height: int, width: int, detail: int | None = None) -> tuple[int, int]:
@@ -94,8 +102,14 @@ class Model:
     @cached_property
     def sha256(self) -> str:
         """Of the model file, in hexadecimal."""
-        with self.path.open("rb") as file:
+        if isinstance(self._file, bytes):
+            return hashlib.sha256(self._file).hexdigest()
+        with self._file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def read(self) -> bytes:
+        """Bytes of the model file."""
+        return self._file if isinstance(self._file, bytes) else self._file.read_bytes()
 
     @property
     def takes_hints(self) -> bool:
@@ -163,23 +177,18 @@ class Model:
         return feed
 
 
-def open_model(
-    name_or_path: str | Path,
-    providers: Sequence[str] | None = None,
-    threads: int | None = None,
-) -> Model:
+def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None) -> Model:
     """Open a model that ships, by name, or a model file.
 
     Args:
         name_or_path: one of `list_models()`, an .onnx file, or a run folder with one.
         providers: what computes, such as `["CUDA", "CPU"]`, first choice first; the CPU if None.
-        threads: that a CPU computes with; as many as it has cores if None.
 
     Raises:
         RetintError: if there is no such model or provider, or the file is no model.
     """
     if str(name_or_path) in list_models():
-        return Model(model_path(str(name_or_path)), providers, threads)
+        return Model(model_path(str(name_or_path)), providers)
     path = Path(name_or_path)
     if path.is_dir():
         path = path / "generator.onnx"
@@ -188,7 +197,7 @@ def open_model(
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")
-    return Model(path, providers, threads)
+    return Model(path, providers)
 
 
 def model_path(name: str) -> Path:

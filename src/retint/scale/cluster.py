@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from tempfile import TemporaryDirectory
 from typing import Any
 
 # Before Ray is loaded: it would report to its makers, and pack the working folder under `uv run`.
@@ -30,6 +30,7 @@ from retint import __version__
 from retint.batch import Outcome
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
+from retint.model import Model
 from retint.photo.provenance import now
 from retint.plan import Job
 from retint.scale.work import Settings, clear_for_retry, colorize_job
@@ -76,7 +77,7 @@ class Cluster:
         with self._connected():
             model = _Weights(
                 __version__,
-                colorizer.model.path.read_bytes(),
+                colorizer.model.read(),
                 colorizer.provenance,
                 colorizer.date or now(),
                 Path.cwd(),
@@ -100,6 +101,7 @@ class Cluster:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
             if self.address:
+                _knock(self.address)
                 ray.init(self.address, **quiet)
             else:
                 ray.init(
@@ -118,6 +120,13 @@ class Cluster:
             yield
         finally:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """See whether anything answers there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "://" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE / 6).close()
 
 
 @dataclass(frozen=True)
@@ -143,11 +152,8 @@ class _Worker:
         cv2.setNumThreads(1)
         with suppress(OSError):  # if machines share no folder, all is at URLs
             os.chdir(weights.folder)
-        with TemporaryDirectory(prefix="retint-") as folder:
-            file = Path(folder) / "generator.onnx"
-            file.write_bytes(weights.model)
-            self._colorizer = Colorizer(file, threads=1, provenance=weights.provenance)
-            _ = self._colorizer.model.sha256  # while there is a file
+        model = Model(weights.model, threads=1)
+        self._colorizer = Colorizer(model, provenance=weights.provenance)
         self._colorizer.date = weights.date
         self._settings = settings
 
