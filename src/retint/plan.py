@@ -99,11 +99,8 @@ def plan_jobs(
             if as_file and out is not None:
                 targets: tuple[Path, ...] = (out,)
             else:
-                folder = (
-                    source.parent
-                    if out is None
-                    else out / source.parent.relative_to(root).as_posix()
-                )
+                inside = source.relative_to(root).parts[:-1]
+                folder = source.parent if out is None else out.joinpath(*inside)
                 numbers = [None] if samples == 1 else list(range(1, samples + 1))
                 names = (output_path(source, number, suffix).name for number in numbers)
                 targets = tuple(folder / name for name in names)

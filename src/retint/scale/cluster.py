@@ -74,7 +74,7 @@ class Cluster:
         if strokes is not None:
             raise RetintError("hints belong to one photograph: colour it without --engine ray")
         settings = Settings(options, recolor, overwrite, quality)
-        with self._connected():
+        with self.connected():
             model = _Weights(
                 __version__,
                 colorizer.model.read(),
@@ -94,7 +94,12 @@ class Cluster:
                 crew.dismiss()
 
     @contextmanager
-    def _connected(self) -> Iterator[None]:
+    def connected(self) -> Iterator[None]:
+        """Start Ray, or join it, for as long as this lasts; nothing where the process has done so.
+
+        Raises:
+            RetintError: if that fails.
+        """
         if ray.is_initialized():  # by a program that uses this one
             yield
             return
