@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from retint.photo import SUFFIXES, remove_partial_files
 
@@ -39,6 +39,10 @@ class Places:
     def is_same(self, one: Path, other: Path) -> bool:
         """Whether both are names of one file that exists."""
         return one.exists() and other.exists() and one.samefile(other)
+
+    def inside(self, path: Path, folder: Path) -> PurePath:
+        """A path below a folder, as seen from there."""
+        return path.relative_to(folder)
 
     def photographs(self, folder: Path, out: Path | None, problems: list[str]) -> list[Path]:
         """Photographs below a folder, sorted, but for those in `out`."""

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from retint.errors import RetintError
 from retint.photo import SUFFIXES, is_output, known_suffixes, output_path
@@ -53,7 +53,7 @@ class Shard:
             raise RetintError(f"--shard {text}: write it as i/n, from 1/8 to 8/8 for eight shards")
         return cls(int(match[1]), int(match[2]))
 
-    def holds(self, path: Path) -> bool:
+    def holds(self, path: PurePath) -> bool:
         """Whether a path, relative to its folder, falls to this shard, whatever else there is."""
         return zlib.crc32(os.fsencode(path.as_posix())) % self.count == self.index - 1
 
@@ -94,13 +94,13 @@ def plan_jobs(
     taken: dict[Path, Path] = {}
     for path in paths:
         for source, root in _sources(path, out, plan, may_be_empty, places):
-            if shard is not None and not shard.holds(source.relative_to(root)):
+            inside = places.inside(source, root)
+            if shard is not None and not shard.holds(inside):
                 continue
             if as_file and out is not None:
                 targets: tuple[Path, ...] = (out,)
             else:
-                inside = source.relative_to(root).parts[:-1]
-                folder = source.parent if out is None else out.joinpath(*inside)
+                folder = source.parent if out is None else out.joinpath(*inside.parts[:-1])
                 numbers = [None] if samples == 1 else list(range(1, samples + 1))
                 names = (output_path(source, number, suffix).name for number in numbers)
                 targets = tuple(folder / name for name in names)

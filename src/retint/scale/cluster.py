@@ -48,8 +48,8 @@ class Cluster:
 
     Attributes:
         address: of a running Ray cluster; None for processes on this machine.
-        workers: processes, one core each; as many as there are cores if None. More of them share
-            the cores: worth it where photographs take long to come and go.
+        workers: processes; as many as there are cores if None. On a cluster each takes one core,
+            and those for which there is none yet start when there is.
     """
 
     address: str | None = None
@@ -82,10 +82,8 @@ class Cluster:
                 colorizer.date or now(),
                 Path.cwd(),
             )
-            cores = ray.cluster_resources().get("CPU", 1)
-            count = self.workers or max(1, int(cores))
-            share = min(1.0, int(cores / count * 1000) / 1000)  # Ray has no smaller parts
-            make = ray.remote(_Worker).options(num_cpus=share, max_restarts=0, max_task_retries=0)
+            count = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            make = ray.remote(_Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
             given = (ray.put(model), settings)
             crew = _Crew(lambda: make.remote(*given), count)
             try:
@@ -117,7 +115,7 @@ class Cluster:
                     _node_ip_address="127.0.0.1",  # nobody else is to reach it
                     **quiet,
                 )
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RayError, RuntimeError, ValueError) as error:
             where = f"at {self.address}" if self.address else "on this machine"
             cause = str(error).splitlines()[0]
             raise RetintError(f"Ray cannot be used {where}: {cause}") from error

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -72,6 +72,12 @@ class Urls(Places):
         if not is_url(one) and not is_url(other):
             return super().is_same(one, other)
         return _place(one) == _place(other)
+
+    def inside(self, path: Path, folder: Path) -> PurePath:
+        """A path below a folder, as seen from there; for URLs ten times as fast as by UPath."""
+        if not is_url(path):
+            return super().inside(path, folder)
+        return PurePosixPath(_place(path)[1][len(_place(folder)[1]) :].lstrip("/"))
 
     def photographs(self, folder: Path, out: Path | None, problems: list[str]) -> list[Path]:
         """Photographs below a folder, sorted, but for those in `out`."""
