@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _MOST_DEATHS = 3  # of workers with the same photograph in hand
 _PATIENCE = 60.0  # seconds without any worker before a person is told
-_SHARED_MEMORY = 128 * 2**20  # of Ray on this machine: for the model and for outcomes
+_SHARED_MEMORY = 2**30  # bytes at most, of Ray on this machine: for the model and for outcomes
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Cluster:
                     _node_ip_address="127.0.0.1",  # nobody else is to reach it
                     **quiet,
                 )
-        except (OSError, RayError, RuntimeError, ValueError) as error:
+        except (OSError, OverflowError, RayError, RuntimeError, ValueError) as error:
             where = f"at {self.address}" if self.address else "on this machine"
             cause = str(error).splitlines()[0]
             raise RetintError(f"Ray cannot be used {where}: {cause}") from error
