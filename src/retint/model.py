@@ -40,19 +40,31 @@ Float = NDArray[np.float32]
 class Model:
     """An opened model file.
 
+    Args:
+        file: its path, or its bytes.
+        providers: what computes; see `open_model`.
+        threads: that a CPU computes with; as many as it has cores if None.
+
     Attributes:
         card: what the file says of itself: `name`, `version`, `description`, `licence`, `size`
             (short side it was trained for, pixels), `stride` and more.
     """
 
-    def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        file: Path | bytes,
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        path = "the model" if isinstance(file, bytes) else file
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0  # 0: one for each core
         options.log_severity_level = 4
         # Waiting threads that spin take the cores from decoding and encoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         names = [_provider(name) for name in providers or ("CPU",)]
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=names)
+            self._session = onnxruntime.InferenceSession(file, options, providers=names)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
         if names[0] not in self._session.get_providers():  # its libraries could not be loaded
@@ -63,7 +75,7 @@ class Model:
         self.card: dict[str, Any] = json.loads(card)
         if self.card["contract"] != _CONTRACT:
             raise RetintError(f"{path} was made by another version of retint: export it anew")
-        self._path = path
+        self._file = file
         self._inputs = {node.name for node in self._session.get_inputs()}
 
     def input_size(self, height: int, width: int, detail: int | None = None) -> tuple[int, int]:
@@ -90,8 +102,14 @@ class Model:
     @cached_property
     def sha256(self) -> str:
         """Of the model file, in hexadecimal."""
-        with self._path.open("rb") as file:
+        if isinstance(self._file, bytes):
+            return hashlib.sha256(self._file).hexdigest()
+        with self._file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def read(self) -> bytes:
+        """Bytes of the model file."""
+        return self._file if isinstance(self._file, bytes) else self._file.read_bytes()
 
     @property
     def takes_hints(self) -> bool:
