@@ -13,7 +13,7 @@ from pathlib import Path
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
 from retint.hints import read_hints
-from retint.photo import QUALITY, Photo, losses, read_photo, read_size, write_photo
+from retint.photo import QUALITY, Photo, losses, read_photo, read_sizes, write_photo
 from retint.photo.provenance import read_provenance
 from retint.plan import Job
 from retint.tone import Kind, kind_of
@@ -220,7 +220,7 @@ def _failed(outcome: Outcome, error: RetintError | MemoryError) -> Outcome:
 def _pixels_of(job: Job) -> int:
     """Pixels of a job in work: those of the photograph and of its results."""
     try:
-        width, height = read_size(job.source)
-    except RetintError:
+        pixels = sum(width * height for width, height in read_sizes(job.source))
+    except (RetintError, MemoryError):
         return 0  # reading it says why
-    return width * height * (1 + len(job.targets)) // 2
+    return pixels * (1 + len(job.targets)) // 2

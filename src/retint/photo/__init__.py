@@ -6,7 +6,7 @@ from retint.photo.files import (
     encode_photo,
     losses,
     read_photo,
-    read_size,
+    read_sizes,
     remove_partial_files,
     write_photo,
 )
@@ -36,7 +36,7 @@ __all__ = [
     "losses",
     "output_path",
     "read_photo",
-    "read_size",
+    "read_sizes",
     "remove_partial_files",
     "write_photo",
 ]
