@@ -7,7 +7,7 @@ import logging
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -157,11 +157,11 @@ def _check_parts(page: TiffPage) -> None:
     height, width = page.chunks[:2]
     begin = page.jpegheader or b""  # what old JPEG in TIFF keeps apart from its scans
     file = page.parent.filehandle
-    for part, *_ in file.read_segments(page.dataoffsets, page.databytecounts):
-        whole = part if part is None or part.startswith(_JPEG) else begin + part
-        if whole is None:
+    for segment in file.read_segments(page.dataoffsets, page.databytecounts):
+        part = cast(tuple[bytes | None, int], segment)[0]
+        if part is None:
             continue
-        with Image.open(io.BytesIO(whole)) as picture:
+        with Image.open(io.BytesIO(part if part.startswith(_JPEG) else begin + part)) as picture:
             if picture.width > width or picture.height > height:
                 raise ValueError(f"a part of it has {picture.width} x {picture.height} pixels")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, TypeVarTuple
 
 from retint.colorizer import Colorizer, Options
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_sizes
 from retint.photo.provenance import read_provenance
 from retint.tone import Kind, kind_of
@@ -129,6 +129,15 @@ class Service:
         Raises:
             RetintError: if it cannot be read, or is too large.
         """
+        try:
+            return self._work(data, wish)
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            line = "the picture needs more memory than there is: scale it down"
+            raise RetintError(line) from error
+
+    def _work(self, data: bytes, wish: Wish) -> Result:
         photo = self.read(data)
         first = read_provenance(photo.xmp)
         if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
