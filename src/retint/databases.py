@@ -14,6 +14,6 @@ def check_database(database: sqlite3.Connection, columns: Mapping[str, str]) -> 
     """
     (found,) = database.execute("pragma quick_check(1)").fetchone()
     if found != "ok":
-        raise sqlite3.DatabaseError(found)
+        raise sqlite3.DatabaseError(found.splitlines()[-1])
     for table, wanted in columns.items():
         database.execute(f"select {wanted} from {table} limit 1")

@@ -83,7 +83,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     while header := sys.stdin.buffer.read(8):
         data = sys.stdin.buffer.read(*struct.unpack(">Q", header))
-        print(json.dumps(judge(data)), flush=True)
+        sys.stdout.write(json.dumps(judge(data)) + "\n")
+        sys.stdout.flush()
 
 
 def judge(data: bytes) -> tuple[str, str]:

@@ -127,13 +127,13 @@ def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
         raise RetintError(f"no recipe is called '{name_or_file}': choose {known}, or a .yaml file")
     try:
         text = (source or _shipped() / f"{name_or_file}.yaml").read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
         aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
-        values = None if aliases else yaml.safe_load(text)
     except OSError as error:
         raise RetintError(f"recipe {name_or_file} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RetintError(f"recipe {name_or_file} is not YAML: {_on_one_line(error)}") from error
-    if not isinstance(values, dict):
+    if aliases or not isinstance(values, dict):
         # A few lines of aliases can stand for more values than fit into memory.
         wanted = "write it without aliases" if aliases else "its keys are those of default.yaml"
         raise RetintError(f"recipe {name_or_file} is no recipe: {wanted}")

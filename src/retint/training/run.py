@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -117,13 +118,15 @@ class Run:
         if not self.checkpoint.exists():
             return None
         try:
+            with ZipFile(self.checkpoint) as archive:  # whose checksums torch does not look at
+                damaged = archive.testzip()
             state: dict[str, Any] = torch.load(
                 self.checkpoint, map_location=device, weights_only=True
             )
             missing = _STATE - state.keys()
         except Exception as error:  # torch raises many types on damaged files
             raise _damaged(self.checkpoint) from error
-        if missing:
+        if damaged or missing:
             raise _damaged(self.checkpoint)
         return state
 

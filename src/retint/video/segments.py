@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _SHORTEST = 12  # frames of a segment that a cut ends
 _SETTINGS = "settings.json"
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Work:
             with np.load(path, allow_pickle=False) as stored:
                 look = Look(stored["lightness"], stored["ab"])
                 return State(int(stored["frames"]), int(stored["end"]), look)
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise RetintError(f"{path} is damaged: remove {self.folder} to begin anew") from error
 
     def begin(self) -> Path:
