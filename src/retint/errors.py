@@ -1,6 +1,9 @@
 """The one kind of error that retint raises for what its user can mend; and lack of memory."""
 
-_OF_MEMORY = ("alloc", "insufficient memory", "out of memory", "can't start new thread")
+_OF_MEMORY = (
+    *("alloc", "insufficient memory", "out of memory"),
+    *("can't start new thread", "failed to map segment"),
+)
 
 
 class RetintError(Exception):

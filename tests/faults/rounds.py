@@ -1,14 +1,17 @@
 """How much of the faults is tried: `make test` does a little of each, `make faults` all of it."""
 
 import os
+from typing import TypeVar
 
 import pytest
+
+Amount = TypeVar("Amount")
 
 WHOLE = "RETINT_FAULTS" in os.environ
 
 
-def rounds(few: int, many: int) -> int:
-    """How often; `many` in the whole suite."""
+def rounds(few: Amount, many: Amount) -> Amount:
+    """How often, or what; `many` in the whole suite."""
     return many if WHOLE else few
 
 
