@@ -64,7 +64,9 @@ def pictures() -> dict[str, bytes]:
         "inks.tif": _saved(colour.convert("CMYK"), "TIFF", compression="packbits"),
         "deep.tif": _tiff(deep, compression="deflate", predictor=True, photometric="rgb"),
         "tiles.tif": _tiff(np.asarray(colour), tile=(16, 16), bigtiff=True, photometric="rgb"),
-        "pages.tif": _tiff(np.asarray(deep)[None, :, :, 0].repeat(3, 0), byteorder=">"),
+        "pages.tif": _tiff(
+            np.asarray(deep)[None, :, :, 0].repeat(3, 0), byteorder=">", photometric="minisblack"
+        ),
         "clear.webp": _saved(clear, "WEBP", lossless=True, xmp=_XMP, **_without(carried, "dpi")),
         "colour.webp": _saved(colour, "WEBP"),
         "clear.avif": _saved(clear, "AVIF", xmp=_XMP, **_without(carried, "dpi")),
