@@ -1,20 +1,17 @@
 """Folders: nothing lost, nothing done twice, whatever happens meanwhile."""
 
 import json
-import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint, retint_here
+from commands import fails_in_one_line, retint_here
 
 COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
 
@@ -34,40 +31,6 @@ def scans(tmp_path, colour_photo):
         cut = colour_photo[number * 20 : number * 20 + 160, :200]
         Image.fromarray(cut).convert("L").save(path)
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if path.suffix != ".jsonl"
-    }
-
-
-def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(scans, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert retint("colorize", scans, "-o", whole).returncode == 0
-    chance = random.Random(1)
-    done_when_killed = []
-    for _ in range(25):
-        process = subprocess.Popen(
-            [*COMMAND, scans, "-o", killed], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        if chance.random() < 0.8:  # somewhere in the work, not in the start before it
-            process.stdout.readline()
-            time.sleep(chance.uniform(0, 0.05))
-        else:
-            time.sleep(chance.uniform(0, 1))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        done_when_killed.append(len(list(killed.rglob("*.jpg"))))
-        if done_when_killed[-1] == 16:
-            shutil.rmtree(killed)
-    last = retint("colorize", scans, "-o", killed)
-    assert last.returncode == 0, last.stderr
-    assert contents(killed) == contents(whole)
-    assert any(0 < count < 16 for count in done_when_killed)
 
 
 def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colour_photo):
@@ -138,21 +101,6 @@ def test_links_that_go_round_are_told(scans, tmp_path):
     assert "16 coloured, 2 failed" in done.stderr
 
 
-def test_a_full_disk_leaves_no_half_files(scans, tmp_path):
-    # A limit on the size of files stands for the disk: the encoder's writes fail half-way.
-    large = np.random.default_rng(0).integers(0, 255, (600, 800)).astype(np.uint8)
-    Image.fromarray(large).save(scans / "large.png")
-    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
-    code = [sys.executable, "-c", limit + COMMAND[2], "colorize"]
-    done = subprocess.run([*code, scans, "-o", tmp_path / "out"], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "large-color.png cannot be written" in done.stderr
-    assert "16 coloured, 1 failed" in done.stderr
-    assert not list((tmp_path / "out").rglob("*partial*"))
-    assert not (tmp_path / "out" / "large-color.png").exists()
-
-
 def test_a_hot_folder(scans, tmp_path, colour_photo):
     hot, out = tmp_path / "hot", tmp_path / "out"
     hot.mkdir()
@@ -196,14 +144,3 @@ def test_sepia_is_taken_out_and_colours_come_from_the_model(tmp_path, colour_pho
     # No brown veil: the mean colours of both lie together, unlike those of the sepia print.
     assert np.abs((sepia_colored - grey_colored).mean((0, 1)) @ [1, -1, 0]) < 6
     assert (sepia_colored != kept).any()
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_without_permission_is_told(scans, tmp_path):
-    (scans / "old").chmod(0)
-    try:
-        done = retint("colorize", scans, "-o", tmp_path / "out")
-    finally:
-        (scans / "old").chmod(0o755)
-    assert "old cannot be read" in done.stderr
-    assert "8 coloured, 1 failed" in done.stderr

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retint.colorizer import Colorizer, Options
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 from retint.hints import read_hints
-from retint.photo import QUALITY, Photo, losses, read_photo, read_size, write_photo
+from retint.photo import QUALITY, Photo, losses, read_photo, read_sizes, write_photo
 from retint.photo.provenance import read_provenance
 from retint.plan import Job
 from retint.tone import Kind, kind_of
@@ -149,7 +149,7 @@ class _Work:
                     numbers = ", ".join(str(number + 1) for number in kept)
                     line = f"{job.source}: pages that have colours stay as they are: {numbers}"
                     outcome = replace(outcome, note=line)
-        except (RetintError, MemoryError) as error:
+        except Exception as error:
             return _Read(_failed(outcome, error))
         seconds = time.perf_counter() - start
         shown = f"{width} x {height}, {photo.pixels.dtype}"
@@ -171,7 +171,7 @@ class _Work:
                     options["seed"] = (1 if seed is None else seed) + number
                 result = self.colorizer.colorize_photo(photo, **options)
                 colored.append(_with_pages_of(photo, result, read.kept))
-        except (RetintError, MemoryError) as error:
+        except Exception as error:
             return _Colored(_failed(outcome, error))
         seconds = time.perf_counter() - start
         log.debug("%s: coloured in %.2f s", job.source, seconds)
@@ -184,7 +184,7 @@ class _Work:
         for photo, target in zip(colored.photos, outcome.job.targets, strict=False):
             try:
                 write_photo(photo, target, overwrite=self.overwrite, quality=self.quality)
-            except (RetintError, MemoryError) as error:
+            except Exception as error:
                 return _failed(outcome, error)
             outcome = replace(outcome, written=(*outcome.written, target))
             lost = losses(photo, target)
@@ -210,9 +210,12 @@ def _with_pages_of(photo: Photo, colored: Photo, numbers: tuple[int, ...]) -> Ph
     return replace(pages[0], pages=tuple(pages[1:]))
 
 
-def _failed(outcome: Outcome, error: RetintError | MemoryError) -> Outcome:
+def _failed(outcome: Outcome, error: Exception) -> Outcome:
+    """What a person can mend; anything else is a bug, and goes on its way."""
     if isinstance(error, RetintError):
         return replace(outcome, error=str(error))
+    if not lacks_memory(error):
+        raise error
     line = f"{outcome.job.source} needs more memory than there is: scale it down"
     return replace(outcome, error=line)
 
@@ -220,7 +223,7 @@ def _failed(outcome: Outcome, error: RetintError | MemoryError) -> Outcome:
 def _pixels_of(job: Job) -> int:
     """Pixels of a job in work: those of the photograph and of its results."""
     try:
-        width, height = read_size(job.source)
-    except RetintError:
+        pixels = sum(width * height for width, height in read_sizes(job.source))
+    except (RetintError, MemoryError):
         return 0  # reading it says why
-    return width * height * (1 + len(job.targets)) // 2
+    return pixels * (1 + len(job.targets)) // 2

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from retint import __version__
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 
 if TYPE_CHECKING:
     from retint.tables import Table
@@ -51,6 +51,11 @@ class _Group(TyperGroup):
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(130) from error
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            typer.echo("retint: there is too little memory: end other programs", err=True)
+            raise typer.Exit(1) from error
 
 
 class _SurveyGroup(TyperGroup):

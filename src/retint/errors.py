@@ -1,4 +1,9 @@
-"""The one kind of error that retint raises for what its user can mend."""
+"""The one kind of error that retint raises for what its user can mend; and lack of memory."""
+
+_OF_MEMORY = (
+    *("alloc", "insufficient memory", "out of memory"),
+    *("can't start new thread", "failed to map segment"),
+)
 
 
 class RetintError(Exception):
@@ -7,3 +12,9 @@ class RetintError(Exception):
     The message is one line that says what is wrong, where, and how to mend it. The command line
     prints it and exits with 1; Python callers catch it. Anything else that escapes is a bug.
     """
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left; each library has its own way."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _OF_MEMORY)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from retint import __version__
 from retint.errors import RetintError
+from retint.model import check_seal, read_model, seal
 from retint.models import Generator, Readout, create_generator
 from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
@@ -63,10 +64,12 @@ def read_onnx_weights(path: Path) -> dict[str, Tensor]:
     """Weights of the generator in a file that `export_run` made, by their names in PyTorch.
 
     Raises:
-        RetintError: if it is no ONNX file.
+        RetintError: if it is no ONNX file, or damaged.
     """
+    data = read_model(path)
+    check_seal(data, str(path))
     try:
-        tensors = onnx.load(path).graph.initializer
+        tensors = onnx.load_from_string(data).graph.initializer
     except Exception as error:  # protobuf raises types of its own
         raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
     return {
@@ -271,7 +274,8 @@ def _add_card(path: Path, card: dict[str, Any]) -> None:
         node.doc_string = ""
     onnx.helper.set_model_props(model, {"retint": json.dumps(card)})
     onnx.checker.check_model(model)
-    onnx.save(model, path)
+    data = model.SerializeToString()
+    path.write_bytes(data + seal(data))
 
 
 def _compare(wrapped: _Exportable, path: Path, stride: int) -> None:

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from retint import lab
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 from retint.hints import keep_hints
 from retint.variety import vary
 
@@ -28,10 +27,20 @@ log = logging.getLogger(__name__)
 _PROVIDER = "ExecutionProvider"  # the end of all providers' names
 _ALIASES = {"directml": "dml"}
 _CONTRACT = 2
+_ANEW = "export it anew"
 _MOST_PIXELS = 4_000_000  # that the network sees: it takes 400 bytes for each
 # Of a hint that the network is shown: the whole colours all of the photograph, not its object
 # alone. What is missing then is added at its place.
 _HINT_SHARE = np.float32(0.4)
+# The end of model files: metadata "sha256", of all that is before it, as protobuf writes that.
+_SEAL = b"rJ\n\x06sha256\x12@"
+_DIGITS = 64
+# What a card has to say, and how.
+_CARD: dict[str, type] = {
+    **dict.fromkeys(("name", "version"), str),
+    **dict.fromkeys(("size", "stride", "out_stride"), int),
+    "noise": list,
+}
 _LONGEST = 16  # times the short side: of longer panoramas, the network sees the short side smaller
 
 Float = NDArray[np.float32]
@@ -48,6 +57,7 @@ class Model:
     Attributes:
         card: what the file says of itself: `name`, `version`, `description`, `licence`, `size`
             (short side it was trained for, pixels), `stride` and more.
+        sha256: of the file, in hexadecimal.
     """
 
     def __init__(
@@ -56,27 +66,33 @@ class Model:
         providers: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> None:
-        path = "the model" if isinstance(file, bytes) else file
+        name = "the model" if isinstance(file, bytes) else str(file)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0  # 0: one for each core
         options.log_severity_level = 4
         # Waiting threads that spin take the cores from decoding and encoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        names = [_provider(name) for name in providers or ("CPU",)]
+        wished = [_provider(wish) for wish in providers or ("CPU",)]
+        self.sha256 = check_seal(file if isinstance(file, bytes) else read_model(file), name)
         try:
-            self._session = onnxruntime.InferenceSession(file, options, providers=names)
+            self._session = onnxruntime.InferenceSession(file, options, providers=wished)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
-        if names[0] not in self._session.get_providers():  # its libraries could not be loaded
-            _say_fallback(names[0])
+            if lacks_memory(error):
+                raise MemoryError from error
+            raise RetintError(f"{name} is not a usable ONNX model: it may be damaged") from error
+        if wished[0] not in self._session.get_providers():  # its libraries could not be loaded
+            _say_fallback(wished[0])
         card = self._session.get_modelmeta().custom_metadata_map.get("retint")
         if card is None:
-            raise RetintError(f"{path} is not a retint model: make one with 'retint export RUN'")
-        self.card: dict[str, Any] = json.loads(card)
-        if self.card["contract"] != _CONTRACT:
-            raise RetintError(f"{path} was made by another version of retint: export it anew")
-        self._file = file
+            raise RetintError(f"{name} is not a retint model: make one with 'retint export RUN'")
+        self._file, self._name = file, name
         self._inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
+        self.card = _read_card(card, name)
+        noise = {f"noise_{number}" for number in range(len(self.card["noise"]))}
+        wanted = {"ab", "palette"} if "palette" in self.card else {"ab"}
+        if self._inputs - {"hints"} != {"lightness", *noise} or not wanted <= outputs:
+            raise RetintError(f"{name} has other inputs or outputs than its card says: {_ANEW}")
 
     def input_size(self, height: int, width: int, detail: int | None = None) -> tuple[int, int]:
         """Height and width at which the network should see a photograph of this size.
@@ -99,17 +115,9 @@ class Model:
         rows, columns = (max(1, round(side * scale / step)) * step for side in (height, width))
         return rows, columns
 
-    @cached_property
-    def sha256(self) -> str:
-        """Of the model file, in hexadecimal."""
-        if isinstance(self._file, bytes):
-            return hashlib.sha256(self._file).hexdigest()
-        with self._file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
     def read(self) -> bytes:
         """Bytes of the model file."""
-        return self._file if isinstance(self._file, bytes) else self._file.read_bytes()
+        return self._file if isinstance(self._file, bytes) else read_model(self._file)
 
     @property
     def takes_hints(self) -> bool:
@@ -150,9 +158,17 @@ class Model:
     def _run(self, names: list[str], feed: dict[str, Float], size: tuple[int, ...]) -> list[Float]:
         """Outputs (h / k, w / k, C) by name, without the padding."""
         rows, columns = (side // self.card["out_stride"] for side in size)
+        try:
+            outputs = self._session.run(names, feed)
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            if lacks_memory(error):
+                raise MemoryError from error
+            raise RetintError(f"{self._name} cannot compute: {_ANEW}") from error
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise RetintError(f"{self._name} gives colours that are no numbers: {_ANEW}")
         return [
             np.ascontiguousarray(output[0, :, :rows, :columns].transpose(1, 2, 0))
-            for output in self._session.run(names, feed)
+            for output in outputs
         ]
 
     def _feed(self, lightness: Float, seed: int) -> dict[str, Float]:
@@ -200,6 +216,55 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
         known = ", ".join(list_models()) or "none"
         raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")
     return Model(path, providers)
+
+
+def seal(data: bytes) -> bytes:
+    """What to add to the bytes of a model file, so that damage to it is noticed."""
+    return _SEAL + hashlib.sha256(data).hexdigest().encode()
+
+
+def read_model(path: Path) -> bytes:
+    """Bytes of a model file.
+
+    Raises:
+        RetintError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RetintError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_seal(data: bytes, name: str) -> str:
+    """See that a model file is as it was exported; files of other programs have no seal.
+
+    Returns:
+        SHA-256 of the whole file, in hexadecimal.
+
+    Raises:
+        RetintError: if something in it has changed.
+    """
+    end = len(data) - len(_SEAL) - _DIGITS
+    digest = hashlib.sha256(memoryview(data)[: max(0, end)])
+    if data[max(0, end) :].startswith(_SEAL) and data[-_DIGITS:] != digest.hexdigest().encode():
+        raise RetintError(f"{name} is damaged: copy it again from where it came from")
+    digest.update(memoryview(data)[max(0, end) :])
+    return digest.hexdigest()
+
+
+def _read_card(text: str, name: str) -> dict[str, Any]:
+    try:
+        card: dict[str, Any] = json.loads(text)
+        contract = card["contract"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RetintError(f"{name} has a damaged card: {_ANEW}") from error
+    if contract != _CONTRACT:
+        raise RetintError(f"{name} was made by another version of retint: {_ANEW}")
+    for key, kind in _CARD.items():
+        value = card.get(key)
+        if not isinstance(value, kind) or (isinstance(value, int) and value < 1):
+            raise RetintError(f"{name} has a card without a usable '{key}': {_ANEW}")
+    return card
 
 
 def model_path(name: str) -> Path:

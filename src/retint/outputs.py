@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ def write_files(out: Path, contents: Mapping[str, bytes]) -> list[Path]:
         RetintError: if they cannot be written.
     """
     written = []
+    beside = out
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
@@ -34,4 +36,8 @@ def write_files(out: Path, contents: Mapping[str, bytes]) -> list[Path]:
             written.append(beside.replace(out / name))
     except OSError as error:
         raise RetintError(f"{out} cannot be written: {error.strerror}") from error
+    finally:
+        if beside != out:
+            with suppress(OSError):  # the folder itself may be what is wrong
+                beside.unlink(missing_ok=True)
     return written

@@ -47,8 +47,11 @@ class Report:
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
         with _named_errors(self._lines):
             self._page.parent.mkdir(parents=True, exist_ok=True)
-            with self._lines.open("a" if go_on else "w"):
-                pass
+            if go_on and self._lines.exists():  # a killed run may have left half a line
+                lines = self._lines.read_bytes()
+                os.truncate(self._lines, lines.rfind(b"\n") + 1)
+            else:
+                self._lines.write_bytes(b"")
 
     def add(self, outcome: Outcome) -> None:
         """Write the line of a photograph."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from retint.errors import RetintError
 from retint.photo import pillow
 from retint.photo.formats import FORMATS, enable_heif, format_of
 from retint.photo.metadata import xmp_bytes
-from retint.photo.picture import Photo
+from retint.photo.picture import Photo, Pixels
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
 
@@ -28,9 +28,17 @@ QUALITY = 95
 
 _PARTIAL = ".retint-partial"  # ending of files that are being written
 _MOST_PIXELS = 500_000_000  # beyond that, a file is more likely an attack than a scan
+_MOST_OF_PAGES = 2_000_000_000  # pixels, together
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_KINDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 Image.MAX_IMAGE_PIXELS = None  # the limit is checked here, with a message of its own
+
+
+class _UnfitError(RetintError):
+    """A format cannot hold a photograph."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}: choose another format, such as png or tiff")
 
 
 def read_photo(source: Path | bytes) -> Photo:
@@ -40,12 +48,7 @@ def read_photo(source: Path | bytes) -> Photo:
         RetintError: if the file is missing, damaged, too large, or no photograph.
     """
     with _named_errors(_name_of(source)), _opened(source) as stream:
-        width, height = _size(stream)
-        if width * height > _MOST_PIXELS:
-            raise RetintError(
-                f"it has {width} x {height} pixels, more than retint takes: scale it down or cut "
-                "it up"
-            )
+        _check_sizes(_sizes(stream))
         stream.seek(0)
         if _is_tiff(stream):
             from retint.photo import tiff
@@ -53,6 +56,8 @@ def read_photo(source: Path | bytes) -> Photo:
             photo = tiff.decode(stream)
         else:
             photo = pillow.decode(stream)
+        for page in (photo, *photo.pages):
+            _check_pixels(page.pixels)
         if isinstance(source, bytes):
             return photo
         if not FORMATS[photo.format].metadata:
@@ -60,14 +65,14 @@ def read_photo(source: Path | bytes) -> Photo:
         return replace(photo, modified=source.stat().st_mtime_ns)
 
 
-def read_size(source: Path | bytes) -> tuple[int, int]:
-    """Width and height of a photograph file or its bytes, of its largest page, without decoding.
+def read_sizes(source: Path | bytes) -> list[tuple[int, int]]:
+    """Width and height of every page of a photograph file or its bytes, without decoding.
 
     Raises:
         RetintError: if the file is missing or no photograph.
     """
     with _named_errors(_name_of(source)), _opened(source) as stream:
-        return _size(stream)
+        return _sizes(stream)
 
 
 def write_photo(
@@ -97,6 +102,8 @@ def write_photo(
     except OSError as error:
         cause = error.strerror or f"the disk may be full: {error}"  # NumPy gives no number
         raise RetintError(f"{path} cannot be written: {cause}") from error
+    except _UnfitError as error:
+        raise RetintError(f"{path} cannot be written: {error}") from error
     finally:
         with suppress(OSError):  # the folder itself may be what is wrong
             beside.unlink(missing_ok=True)
@@ -129,8 +136,11 @@ def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QU
     16 bits are kept in PNG, TIFF and JPEG 2000 and become 8 in the other formats; of pages beyond
     the first, only TIFF keeps any.
     """
-    stream = io.BytesIO()
-    _encode(photo, format_name or photo.format, stream, quality)
+    stream, name = io.BytesIO(), format_name or photo.format
+    try:
+        _encode(photo, name, stream, quality)
+    except OSError as error:  # of encoders: memory is no disk that could be full
+        raise _UnfitError(f"{name} cannot hold it ({_first_line(error)})") from error
     return stream.getvalue()
 
 
@@ -205,14 +215,22 @@ def _write_sidecar(path: Path, xmp: bytes | None) -> None:
 
 
 def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:
-    if format_name == "TIFF":
-        from retint.photo import tiff
+    longest, most = max(photo.pixels.shape[:2]), FORMATS[format_name].longest_side
+    if most is not None and longest > most:
+        raise _UnfitError(f"{longest} pixels on a side are more than {format_name} holds")
+    try:
+        if format_name == "TIFF":
+            from retint.photo import tiff
 
-        tiff.encode(photo, stream)
-        return
-    if format_name == "HEIF":
-        enable_heif()
-    pillow.encode(photo, format_name, stream, quality)
+            tiff.encode(photo, stream)
+            return
+        if format_name == "HEIF":
+            enable_heif()
+        pillow.encode(photo, format_name, stream, quality)
+    except (RetintError, OSError, MemoryError):
+        raise
+    except Exception as error:  # each encoder has errors of its own
+        raise _UnfitError(f"{format_name} cannot hold it ({_first_line(error)})") from error
 
 
 @contextmanager
@@ -242,14 +260,32 @@ def _is_tiff(stream: IO[bytes]) -> bool:
     return start in _TIFF_STARTS
 
 
-def _size(stream: IO[bytes]) -> tuple[int, int]:
-    """Width and height, without decoding."""
+def _sizes(stream: IO[bytes]) -> list[tuple[int, int]]:
+    """Width and height of every page, without decoding."""
     if _is_tiff(stream):
         from retint.photo import tiff
 
-        return tiff.size(stream)
+        return tiff.sizes(stream)
     with Image.open(stream) as image:
-        return image.size
+        return [image.size]
+
+
+def _check_sizes(sizes: Sequence[tuple[int, int]]) -> None:
+    for width, height in sizes:
+        if width * height > _MOST_PIXELS:
+            raise RetintError(
+                f"it has {width} x {height} pixels, more than retint takes: scale it down or cut "
+                "it up"
+            )
+    if sum(width * height for width, height in sizes) > _MOST_OF_PAGES:
+        raise RetintError(f"its {len(sizes)} pages are more than retint takes: cut it up")
+
+
+def _check_pixels(pixels: Pixels) -> None:
+    """See that what a decoder made of a damaged file is a picture at all."""
+    shape_fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    if not shape_fits or not pixels.size or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{pixels.dtype} pixels {pixels.shape}")
 
 
 @contextmanager
@@ -266,5 +302,10 @@ def _named_errors(name: str) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:  # each decoder has errors of its own
-        lines = str(getattr(error, "strerror", None) or error).splitlines() or [repr(error)]
-        raise RetintError(f"{name} cannot be read ({lines[0]}): the file may be damaged") from error
+        line = _first_line(error)
+        raise RetintError(f"{name} cannot be read ({line}): the file may be damaged") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(getattr(error, "strerror", None) or error)
+    return (text.splitlines() or [repr(error)])[0]

@@ -22,6 +22,7 @@ class Format:
         metadata: whether it holds EXIF, XMP and an ICC profile.
         options: for Pillow's `save`.
         quality: whether Pillow's `save` takes a quality for it.
+        longest_side: pixels that it can hold, None for more than any photograph has.
     """
 
     name: str
@@ -31,15 +32,29 @@ class Format:
     metadata: bool = True
     options: tuple[tuple[str, Any], ...] = ()
     quality: bool = False
+    longest_side: int | None = None
 
 
 FORMATS = {
     format_.name: format_
     for format_ in (
-        Format("JPEG", (".jpg", ".jpeg"), options=(("subsampling", 0),), quality=True),
+        Format(
+            "JPEG",
+            (".jpg", ".jpeg"),
+            options=(("subsampling", 0),),
+            quality=True,
+            longest_side=65_500,
+        ),
         Format("PNG", (".png",), deep=True, alpha=True, options=(("compress_level", 4),)),
         Format("TIFF", (".tif", ".tiff"), deep=True, alpha=True),
-        Format("WEBP", (".webp",), alpha=True, options=(("method", 4),), quality=True),
+        Format(
+            "WEBP",
+            (".webp",),
+            alpha=True,
+            options=(("method", 4),),
+            quality=True,
+            longest_side=16_383,
+        ),
         Format("AVIF", (".avif",), alpha=True, options=(("subsampling", "4:4:4"),), quality=True),
         Format("HEIF", (".heic", ".heif"), alpha=True, options=(("chroma", 444),), quality=True),
         Format("JPEG2000", (".jp2", ".j2k"), deep=True, alpha=True, metadata=False),

@@ -21,7 +21,7 @@ _SWAPPED = {  # when a picture is turned by a quarter: resolutions; width and he
 _INTEROPERABILITY = 0xA005  # a place in the file that was read
 _IPTC_RESOURCE = 0x0404  # of Photoshop's image resources
 _XMP_ORIENTATION = (  # as an attribute and as an element
-    rb"""\s+tiff:Orientation\s*=\s*(["'])\d+\1""",
+    rb"""\stiff:Orientation\s*=\s*(["'])\d+\1""",
     rb"<tiff:Orientation>\s*\d+\s*</tiff:Orientation>",
 )
 # What tells of the picture; the other tags of a TIFF directory tell how its file is laid out.

@@ -25,6 +25,9 @@ from retint.photo.metadata import (
 from retint.photo.picture import Photo, Pixels, is_grey, to_8_bit
 from retint.photo.profiles import from_srgb, to_srgb
 
+MOST_DPI = 65_536
+"""Beyond what JPEG can say: no resolution of a photograph."""
+
 _PNG_HEADER = 33  # bytes of the signature and IHDR
 _PNG_XMP = "XML:com.adobe.xmp"
 _INCH = 2  # as a unit of resolution
@@ -189,8 +192,10 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
     horizontal, vertical, unit = RESOLUTION
     if dpi is None and exif.get(unit) == _INCH:  # of WebP, AVIF and HEIF
         dpi = exif.get(horizontal, 0), exif.get(vertical, 0)
+    if not dpi or not all(0 < value < MOST_DPI for value in dpi):
+        return None
     # PNG knows whole pixels a metre: 300 dpi come back as 299.9994.
-    return (round(float(dpi[0]), 1), round(float(dpi[1]), 1)) if dpi and all(dpi) else None
+    return round(float(dpi[0]), 1), round(float(dpi[1]), 1)
 
 
 def _turned(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from xml.etree import ElementTree
@@ -21,6 +23,9 @@ _OWN = "urn:retint:provenance:1:"
 _SOURCE_TYPE = f"{{{_IPTC_EXTENSION}}}DigitalSourceType"
 _INFERRED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _PREFIXES = {"x": _META, "rdf": _RDF, "Iptc4xmpExt": _IPTC_EXTENSION, "retint": _OWN}
+_DEEPEST = 100  # elements in each other; ElementTree writes them by recursion
+_MOST_PREFIXES = 300
+_writing = threading.Lock()
 _PACKET = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'.encode(),
     b'\n<?xpacket end="w"?>',
@@ -65,14 +70,12 @@ def stamped(xmp: bytes | None, provenance: Provenance) -> bytes:
     """An XMP packet that says how the picture was coloured, and all that it said before.
 
     The digital source type that it had, such as a film negative, is kept as `original_source_type`;
-    a packet that is no XML is replaced.
+    a packet that is no XML, or none that a program for photographs wrote, is replaced.
     """
-    root = _parse(xmp)
+    root, prefixes = _parse(xmp)
     if root is None:
         root = ElementTree.Element(f"{{{_META}}}xmpmeta")
         ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
-    for prefix, namespace in _PREFIXES.items():
-        ElementTree.register_namespace(prefix, namespace)
     described = root if root.tag == f"{{{_RDF}}}RDF" else root.find(f"{{{_RDF}}}RDF")
     if described is None:
         described = ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
@@ -85,13 +88,14 @@ def stamped(xmp: bytes | None, provenance: Provenance) -> bytes:
         facts["original_source_type"] = original
     for name, value in facts.items():
         entry.set(f"{{{_OWN}}}{name}", value)
-    packet: bytes = ElementTree.tostring(root, encoding="utf-8")
+    with _registered([*prefixes, *_PREFIXES.items()]):
+        packet: bytes = ElementTree.tostring(root, encoding="utf-8")
     return _PACKET[0] + packet + _PACKET[1]
 
 
 def read_provenance(xmp: bytes | None) -> dict[str, str]:
     """What `stamped` wrote, by the names of `Provenance`; nothing of other pictures."""
-    root = _parse(xmp)
+    root, _ = _parse(xmp)
     if root is None:
         return {}
     return {
@@ -102,18 +106,42 @@ def read_provenance(xmp: bytes | None) -> dict[str, str]:
     }
 
 
-def _parse(xmp: bytes | None) -> ElementTree.Element | None:
-    """Root of a packet, None where it is no XML; its prefixes are remembered for writing."""
-    if not xmp:
-        return None
-    text = xmp.strip(b"\0 \r\n")
+def _parse(xmp: bytes | None) -> tuple[ElementTree.Element | None, list[tuple[str, str]]]:
+    """Root of a packet, None where it is no usable XML; its prefixes and their namespaces."""
+    prefixes: list[tuple[str, str]] = []
+    depth = 0
+    parts = ElementTree.iterparse(
+        io.BytesIO((xmp or b"").strip(b"\0 \r\n")), ["start", "end", "start-ns"]
+    )
+    root = None
     try:
-        for _, (prefix, namespace) in ElementTree.iterparse(io.BytesIO(text), ["start-ns"]):
-            with suppress(ValueError):  # of prefixes that ElementTree keeps for itself
-                ElementTree.register_namespace(prefix, namespace)
-        return ElementTree.fromstring(text)
-    except ElementTree.ParseError:
-        return None
+        for event, found in parts:
+            if event == "start-ns":
+                prefixes.append(found)
+            else:
+                root = found  # the last to end is the first that began
+                depth += 1 if event == "start" else -1
+            if depth > _DEEPEST or len(prefixes) > _MOST_PREFIXES:
+                return None, []
+    except (ElementTree.ParseError, LookupError, ValueError):  # the latter two of encodings
+        return None, []
+    return root, prefixes
+
+
+@contextmanager
+def _registered(prefixes: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """Have ElementTree write these prefixes, for now: it has one table for all packets."""
+    table = ElementTree._namespace_map  # type: ignore[attr-defined]
+    with _writing:
+        before = dict(table)
+        try:
+            for prefix, namespace in prefixes:
+                with suppress(ValueError):  # of prefixes that ElementTree keeps for itself
+                    ElementTree.register_namespace(prefix, namespace)
+            yield
+        finally:
+            table.clear()
+            table.update(before)
 
 
 def _take_source_type(described: ElementTree.Element) -> str | None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
+from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 
 from retint.errors import RetintError
 from retint.photo.metadata import BELOW, ORIENTATION, RESOLUTION, directories, exif_bytes, xmp_bytes
 from retint.photo.picture import Photo, Pixels
-from retint.photo.pillow import scaled_to_16_bit, upright
+from retint.photo.pillow import MOST_DPI, scaled_to_16_bit, upright
 from retint.photo.profiles import from_srgb, to_srgb
 
 _XMP, _IPTC, _ICC = 700, 33723, 34675
@@ -33,18 +35,21 @@ _BEGINNINGS = {  # of files, by tifffile's byte order and whether they are BigTI
 }
 _BESIDE = 1  # from the tags of the EXIF and GPS directories to unused ones
 _CLASSIC_LIMIT = 3_900_000_000  # bytes; larger files are BigTIFF
+_MOST_PAGES = 10_000
+_MOST_CHANNELS = 8
+_JPEG = b"\xff\xd8"  # that files begin with
+# Numbers of compressions: of those that unpack to no more than their share of a page (none, CCITT,
+# LZW, deflate, PackBits, LZMA, Zstandard), and of those that pack pictures with sizes of their own
+# (JPEG, JPEG 2000, WebP, PNG).
+_PLAIN = {1, 2, 3, 4, 5, 8, 32771, 32773, 32946, 34925, 34926, 50000}
+_PICTURES = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001}
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised
 
 
 def decode(stream: IO[bytes]) -> Photo:
     """Decode every page; the first carries the others."""
     with TiffFile(stream) as file:
-        pages = [page for page in file.pages if isinstance(page, TiffPage)]
-        photos = [
-            _read_page(page, stream)
-            for page in pages
-            if not int(page.subfiletype) & (_REDUCED | _MASK)
-        ]
+        photos = [_read_page(page, stream) for page in list(_pages(file))]
     if not photos:
         raise ValueError("no picture in it")
     return replace(photos[0], pages=tuple(photos[1:]))
@@ -61,11 +66,23 @@ def encode(photo: Photo, stream: IO[bytes]) -> None:
         _append_exif(stream, pages, big=big)
 
 
-def size(stream: IO[bytes]) -> tuple[int, int]:
-    """Width and height of the largest page."""
+def sizes(stream: IO[bytes]) -> list[tuple[int, int]]:
+    """Width and height of every page."""
     with TiffFile(stream) as file:
-        sizes = [(page.imagewidth, page.imagelength) for page in file.pages]  # type: ignore[union-attr]
-    return max(sizes, key=lambda side: side[0] * side[1])
+        return [(page.imagewidth, page.imagelength) for page in _pages(file)]
+
+
+def _pages(file: TiffFile) -> Iterator[TiffPage]:
+    """Pages that are pictures of their own, and none twice: in damaged files they go round."""
+    seen: set[int] = set()
+    for page in file.pages:
+        if page.offset in seen:
+            raise ValueError("its pages go round")
+        seen.add(page.offset)
+        if len(seen) > _MOST_PAGES:
+            raise RetintError(f"it has more than {_MOST_PAGES} pages: cut it up")
+        if isinstance(page, TiffPage) and not int(page.subfiletype) & (_REDUCED | _MASK):
+            yield page
 
 
 def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
@@ -102,9 +119,12 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
         raise RetintError("floating-point pixels are not supported: save it with 16 bits a channel")
     if kind not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR", "SEPARATED"):
         raise RetintError(f"{kind} pixels are not supported: save it as RGB or grey")
+    if page.dtype not in (np.bool_, np.uint8, np.uint16):
+        raise RetintError(f"{page.dtype} pixels are not supported: save it with 16 bits")
+    if page.samplesperpixel > _MOST_CHANNELS or page.imagedepth != 1:
+        raise ValueError(f"{page.samplesperpixel} channels, {page.imagedepth} deep")
+    _check_parts(page)
     pixels = np.asarray(page.asarray())
-    if pixels.dtype not in (np.bool_, np.uint8, np.uint16):
-        raise RetintError(f"{pixels.dtype} pixels are not supported: save it with 16 bits")
     if page.planarconfig == 2 and page.samplesperpixel > 1:
         pixels = np.moveaxis(pixels, 0, -1)
     if kind == "PALETTE":
@@ -125,6 +145,25 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
     if kind == "MINISWHITE":
         pixels = np.iinfo(pixels.dtype).max - pixels
     return np.ascontiguousarray(pixels), alpha
+
+
+def _check_parts(page: TiffPage) -> None:
+    """See that no strip or tile unpacks to more than its share of the page."""
+    if page.compression in _PLAIN:
+        return
+    if page.compression not in _PICTURES:
+        name = COMPRESSION(page.compression).name
+        raise RetintError(f"{name} compression is not supported: save it with LZW")
+    height, width = page.chunks[:2]
+    begin = page.jpegheader or b""  # what old JPEG in TIFF keeps apart from its scans
+    file = page.parent.filehandle
+    for segment in file.read_segments(page.dataoffsets, page.databytecounts):
+        part = cast(tuple[bytes | None, int], segment)[0]
+        if part is None:
+            continue
+        with Image.open(io.BytesIO(part if part.startswith(_JPEG) else begin + part)) as picture:
+            if picture.width > width or picture.height > height:
+                raise ValueError(f"a part of it has {picture.width} x {picture.height} pixels")
 
 
 def _unassociated(pixels: Pixels, alpha: Pixels) -> Pixels:
@@ -174,7 +213,7 @@ def _dpi(page: TiffPage) -> tuple[float, float] | None:
             page.tags[vertical_tag].value,
         )
     )
-    if factor is None or not horizontal or not vertical:
+    if factor is None or not all(0 < value * factor < MOST_DPI for value in (horizontal, vertical)):
         return None
     return round(horizontal * factor, 2), round(vertical * factor, 2)
 

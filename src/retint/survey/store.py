@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from retint.databases import check_database
 from retint.errors import RetintError
 from retint.survey.build import Survey
 from retint.survey.trials import Kind, Side, Trial, draw_trials
@@ -85,6 +86,7 @@ class Store:
         try:
             self._database = sqlite3.connect(file, check_same_thread=False)
             self._database.executescript(_SCHEMA)
+            check_database(self._database, {"sessions": "id, model, day", "trials": _COLUMNS})
         except sqlite3.Error as error:
             raise RetintError(f"{file} cannot be used ({error}): move it away") from error
 

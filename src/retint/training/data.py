@@ -55,14 +55,21 @@ def load_photographs(
     """
     folder = (cache or user_cache_path("retint")) / f"photographs-{_key(pictures, data)}"
     if not (folder / "names.txt").exists():
-        _build_cache(folder, pictures, data, progress)
-    names = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
-    rejected = (folder / "rejected.txt").read_text(encoding="utf-8").splitlines()
+        try:
+            _build_cache(folder, pictures, data, progress)
+        except OSError as error:
+            raise RetintError(f"{folder} cannot be written ({error}): make room there") from error
+    try:
+        names = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
+        rejected = (folder / "rejected.txt").read_text(encoding="utf-8").splitlines()
+        sizes = np.load(folder / "sizes.npy", allow_pickle=False)
+        # Copy on write: torch wants writable memory, though nobody writes.
+        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RetintError(f"{folder}, a cache, is damaged: remove it") from error
     if not names:
         raise RetintError(f"no usable colour photograph among {len(pictures)}: {rejected[0]}")
-    # Copy on write: torch wants writable memory, though nobody writes.
-    images = np.load(folder / "images.npy", mmap_mode="c")
-    return Photographs(names, images[: len(names)], np.load(folder / "sizes.npy"), rejected)
+    return Photographs(names, images[: len(names)], sizes, rejected)
 
 
 def _key(pictures: Sequence[Picture], data: Data) -> str:
@@ -84,6 +91,9 @@ def _build_cache(
     building.mkdir(parents=True, exist_ok=True)
     shape = (len(pictures), side, side, 3)
     images = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, shape)
+    if hasattr(os, "posix_fallocate"):  # else a full disk would end the process, as memory is used
+        with (building / "images.npy").open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     names: list[str] = []
     sizes: list[tuple[int, int]] = []
     rejected: list[Finding] = []

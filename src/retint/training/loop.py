@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from retint import __version__, lab
@@ -28,7 +26,7 @@ from retint.training.graphs import draw_graphs, save_grid
 from retint.training.losses import nearest_histogram, rebalancing_weights
 from retint.training.page import duration, write_page
 from retint.training.recipe import Recipe
-from retint.training.run import Run, git_revision
+from retint.training.run import Run, git_revision, load_weights
 from retint.training.step import LOSSES, GraphedStep, Step
 from retint.training.stream import Stream
 from retint.training.validation import predict, validate
@@ -63,17 +61,21 @@ def train(
     Raises:
         RetintError: if photographs, recipe or run folder are of no use, or a loss is not finite.
     """
-    trainer = _Trainer(photos, recipe, out, resume, init, cache)
     try:
+        trainer = _Trainer(photos, recipe, out, resume, init, cache)
         for stage in range(len(recipe.stages)):
             trainer.train_stage(stage)
+        trainer.close()
+    except OSError as error:  # of logs, graphs, pictures
+        raise RetintError(
+            f"training cannot go on ({error}): make room, and go on with --resume"
+        ) from error
     except torch.OutOfMemoryError as error:
         smaller = max(1, recipe.data.batch_size // 2)
         raise RetintError(
             f"batches of {recipe.data.batch_size} do not fit into the GPU's memory: start anew "
             f"with --set data.batch_size={smaller}, or a smaller data.size"
         ) from error
-    trainer.close()
 
 
 class _Trainer:
@@ -140,9 +142,10 @@ class _Trainer:
         self.first_step = min(-(-seen // self.batch), self.steps_per_epoch - 1)
         self.best = self.saved["best"] if self.saved else float("inf")
         if self.saved:
-            self.bare.load_state_dict(self.saved["generator"])
-            if self.ema is not None:
-                self.ema.load_state_dict(self.saved["ema"])
+            with self.run.restoring():
+                self.bare.load_state_dict(self.saved["generator"])
+                if self.ema is not None:
+                    self.ema.load_state_dict(self.saved["ema"])
 
     def train_stage(self, number: int) -> None:
         """Train the epochs of one stage that are still to be done."""
@@ -344,8 +347,9 @@ class _Trainer:
             self.palette_weights,
         )
         if self.saved and self.saved["stage"] == number:
-            discriminator.load_state_dict(self.saved["discriminator"])
-            step.load_state_dict(self.saved["optimizers"])
+            with self.run.restoring():
+                discriminator.load_state_dict(self.saved["discriminator"])
+                step.load_state_dict(self.saved["optimizers"])
         return step, discriminator
 
     def _compiled(self, network: torch.nn.Module) -> Any:
@@ -452,9 +456,9 @@ def _load_initial(generator: Generator, init: str) -> None:
     if not path.is_file():
         raise RetintError(f"no weights file {path}: check --init")
     try:
-        weights = read_onnx_weights(path) if path.suffix == ".onnx" else load_file(path)
+        weights = read_onnx_weights(path) if path.suffix == ".onnx" else load_weights(path)
         found = generator.load_state_dict(weights, strict=False)
-    except (RuntimeError, OSError, SafetensorError) as error:
+    except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise RetintError(f"{path} does not fit the recipe's generator: {reason}") from error
     # ONNX files lack the counters of batch norms, which nothing depends on.

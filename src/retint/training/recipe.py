@@ -134,10 +134,15 @@ def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
     try:
         text = (source or _shipped() / f"{name_or_file}.yaml").read_text(encoding="utf-8")
         values = yaml.safe_load(text)
+        aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
     except OSError as error:
         raise RetintError(f"recipe {name_or_file} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RetintError(f"recipe {name_or_file} is not YAML: {_on_one_line(error)}") from error
+    if aliases or not isinstance(values, dict):
+        # A few lines of aliases can stand for more values than fit into memory.
+        wanted = "write it without aliases" if aliases else "its keys are those of default.yaml"
+        raise RetintError(f"recipe {name_or_file} is no recipe: {wanted}")
     for change in changes:
         _apply(values, change)
     try:

@@ -13,20 +13,31 @@ generator.onnx    the best, for `retint colorize`; README.md, its model card
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from retint.errors import RetintError
 from retint.training.recipe import Recipe, load_recipe
+
+_DIGEST = "sha256"  # in the metadata of weights
+# What a checkpoint holds, whatever else.
+_STATE = {
+    *("stage", "epoch", "iteration", "best", "metrics_size"),
+    *("generator", "ema", "discriminator", "optimizers"),
+}
 
 
 class Run:
@@ -75,12 +86,28 @@ class Run:
                 self._events.add_scalar(f"{kind}/{name}", value, iteration)
 
     def save(self, state: dict[str, Any], weights: Mapping[str, Tensor], *, best: bool) -> None:
-        """Write the checkpoint and the generator's weights, each whole or not at all."""
+        """Write the checkpoint and the generator's weights, each whole or not at all.
+
+        Raises:
+            RetintError: if they cannot be written.
+        """
+        try:
+            self._save(state, weights, best=best)
+        except (OSError, RuntimeError, SafetensorError) as error:  # of three libraries
+            for beside in self.folder.glob("*.partial"):
+                beside.unlink(missing_ok=True)
+            raise RetintError(
+                f"{self.folder} cannot be written, its disk may be full: make room, and go on with "
+                "--resume"
+            ) from error
+
+    def _save(self, state: dict[str, Any], weights: Mapping[str, Tensor], *, best: bool) -> None:
         size = self._metrics.stat().st_size if self._metrics.exists() else 0
         tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+        said = {_DIGEST: _digest(tensors)}
         for name in ("generator", "best") if best else ("generator",):
             beside = self.folder / f"{name}.partial"
-            save_file(tensors, beside)
+            save_file(tensors, beside, said)
             beside.replace(self.folder / f"{name}.safetensors")
         beside = self.checkpoint.with_suffix(".partial")
         torch.save({**state, "metrics_size": size}, beside)
@@ -91,14 +118,25 @@ class Run:
         if not self.checkpoint.exists():
             return None
         try:
+            with ZipFile(self.checkpoint) as archive:  # whose checksums torch does not look at
+                damaged = archive.testzip()
             state: dict[str, Any] = torch.load(
                 self.checkpoint, map_location=device, weights_only=True
             )
+            missing = _STATE - state.keys()
         except Exception as error:  # torch raises many types on damaged files
-            raise RetintError(
-                f"{self.checkpoint} is damaged and cannot be resumed from: start a new run"
-            ) from error
+            raise _damaged(self.checkpoint) from error
+        if damaged or missing:
+            raise _damaged(self.checkpoint)
         return state
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Tell in a line where what `restore` gave does not fit the networks."""
+        try:
+            yield
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _damaged(self.checkpoint) from error
 
     def rewind(self, state: Mapping[str, Any] | None) -> None:
         """Forget what was logged after the checkpoint that `restore` gave."""
@@ -134,7 +172,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise RetintError(f"{folder} is not a run folder: it has no run.json") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise RetintError(f"{folder / 'run.json'} is damaged: {error}") from error
     return facts
 
@@ -150,7 +188,7 @@ def read_metrics(folder: Path, kind: str) -> list[dict[str, Any]]:
         return [values for values in map(json.loads, lines) if values["kind"] == kind]
     except OSError as error:
         raise RetintError(f"{folder} is not a run folder: it has no metrics.jsonl") from error
-    except (json.JSONDecodeError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RetintError(f"{folder / 'metrics.jsonl'} is damaged: {error}") from error
 
 
@@ -158,12 +196,46 @@ def read_weights(folder: Path, which: str) -> dict[str, Tensor]:
     """Weights of a run's generator: "generator" for the last, "best" for the best.
 
     Raises:
-        RetintError: if the run has not saved any yet.
+        RetintError: if the run has not saved any yet, or they are damaged.
     """
     path = folder / f"{which}.safetensors"
     if not path.exists():
         raise RetintError(f"{folder} has no {path.name} yet: let it train for an epoch")
-    return load_file(path)
+    return load_weights(path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of a .safetensors file; where `Run.save` wrote it, they are checked to be the same.
+
+    Raises:
+        RetintError: if it is damaged, or no such file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            said = (file.metadata() or {}).get(_DIGEST)
+        tensors = load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RetintError(f"{path} cannot be read as weights: it may be damaged") from error
+    if said is not None and said != _digest(tensors):
+        raise RetintError(f"{path} is damaged: copy it again from where it came from")
+    return tensors
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors and their names, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        plain = tensors[name].cpu().contiguous().flatten().view(torch.uint8).numpy()
+        digest.update(plain.data)
+    return digest.hexdigest()
+
+
+def _damaged(checkpoint: Path) -> RetintError:
+    return RetintError(
+        f"{checkpoint} is damaged and cannot be resumed from: start a new run, with --init "
+        f"{checkpoint.with_name('generator.safetensors')} if that is there"
+    )
 
 
 def git_revision() -> str:

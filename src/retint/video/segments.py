@@ -7,12 +7,15 @@ import logging
 import os
 import shutil
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from retint.errors import RetintError
 from retint.video.film import Film, Frame, Pixels
 from retint.video.stabilize import Look
 from retint.video.writing import Encoder
@@ -21,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _SHORTEST = 12  # frames of a segment that a cut ends
 _SETTINGS = "settings.json"
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Work:
         self.folder = folder
         said = folder / _SETTINGS
         wanted = json.dumps(settings, indent=1, sort_keys=True)
-        if not said.is_file() or said.read_text("utf-8") != wanted:
+        if not said.is_file() or said.read_bytes() != wanted.encode():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             said.write_text(wanted, "utf-8")
@@ -62,9 +66,13 @@ class Work:
         """State at the end of the finished segments."""
         if not self.segments:
             return State()
-        with np.load(self.segments[-1].with_suffix(".npz")) as stored:
-            look = Look(stored["lightness"], stored["ab"])
-            return State(int(stored["frames"]), int(stored["end"]), look)
+        path = self.segments[-1].with_suffix(".npz")
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                look = Look(stored["lightness"], stored["ab"])
+                return State(int(stored["frames"]), int(stored["end"]), look)
+        except _DAMAGE as error:
+            raise RetintError(f"{path} is damaged: remove {self.folder} to begin anew") from error
 
     def begin(self) -> Path:
         """File to write the next segment to."""

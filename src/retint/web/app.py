@@ -27,7 +27,7 @@ from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.web.darkroom import Darkroom
 from retint.web.guard import Guard
-from retint.web.jobs import DONE, File, Job, JobStore, JobWorker
+from retint.web.jobs import DONE, File, Job, JobStore, JobWorker, StorageError
 from retint.web.pictures import add_pictures
 from retint.web.service import RETRY_AFTER, BusyError, Result, Service, Wish, model_facts
 from retint.web.settings import Settings
@@ -75,6 +75,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {**_ERROR, "description": "Too many bytes"},
     422: {**_ERROR, "description": "The photograph or an option cannot be used"},
     503: {**_ERROR, "description": "Too much waits; see Retry-After"},
+    507: {**_ERROR, "description": "The service has no room for a job"},
 }
 _NO_JOB: dict[int | str, dict[str, Any]] = {
     404: {**_ERROR, "description": "There is no such job, or it has expired"}
@@ -159,6 +160,10 @@ def _add_errors(app: FastAPI) -> None:
     def busy(_: Request, __: BusyError) -> Response:
         headers = {"Retry-After": str(RETRY_AFTER)}
         return JSONResponse({"error": "too many requests wait: come back later"}, 503, headers)
+
+    @app.exception_handler(StorageError)
+    def full(_: Request, error: StorageError) -> Response:
+        return JSONResponse({"error": str(error)}, 507)
 
     @app.exception_handler(StarletteHTTPException)
     def other(_: Request, error: StarletteHTTPException) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from retint.databases import check_database
 from retint.errors import RetintError
 from retint.web.service import Service, Wish
 
@@ -37,6 +39,11 @@ create table if not exists files (
     primary key (job, number)
 );
 """
+_COLUMNS = {
+    "jobs": "id, created, finished, wish",
+    "files": "job, number, name, state, error, suffix, media_type",
+}
+_ID = re.compile(r"[0-9a-f]{32}")
 _LOOK_EVERY = 60.0  # seconds between two looks for what has expired
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 
@@ -79,6 +86,13 @@ class Job:
     files: tuple[File, ...]
 
 
+class StorageError(RetintError):
+    """There is no room for a job."""
+
+    def __init__(self) -> None:
+        super().__init__("the service has no room for the job: its operator has to make some")
+
+
 class JobStore:
     """The jobs in a folder: a SQLite file, and a folder of files for each.
 
@@ -91,9 +105,9 @@ class JobStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False)
-            self._database.executescript(
-                f"pragma journal_mode = wal; pragma foreign_keys = on;{_SCHEMA}"
-            )
+            self._database.executescript(_SCHEMA)
+            check_database(self._database, _COLUMNS)
+            self._remove_strays(folder)
         except (OSError, sqlite3.Error) as error:
             raise RetintError(
                 f"{folder} cannot hold the jobs ({error}): choose another --data, or move its "
@@ -104,21 +118,30 @@ class JobStore:
         self._lock = threading.Lock()
 
     def add(self, photographs: Sequence[tuple[str, bytes]], wish: Wish) -> str:
-        """Store a job, by name and contents of its photographs; give its id."""
+        """Store a job, by name and contents of its photographs; give its id.
+
+        Raises:
+            StorageError: if there is no room for it.
+        """
         id_ = uuid4().hex
         place = self._folder / id_
-        place.mkdir()
-        for number, (_, data) in enumerate(photographs):
-            (place / f"{number}.in").write_bytes(data)
-        with self._transaction() as database:
-            database.execute(
-                "insert into jobs (id, created, wish) values (?, ?, ?)",
-                (id_, time.time(), json.dumps(_to_json(wish))),
-            )
-            database.executemany(
-                "insert into files (job, number, name) values (?, ?, ?)",
-                [(id_, number, name) for number, (name, _) in enumerate(photographs)],
-            )
+        try:
+            place.mkdir()
+            for number, (_, data) in enumerate(photographs):
+                (place / f"{number}.in").write_bytes(data)
+            with self._transaction() as database:
+                database.execute(
+                    "insert into jobs (id, created, wish) values (?, ?, ?)",
+                    (id_, time.time(), json.dumps(_to_json(wish))),
+                )
+                database.executemany(
+                    "insert into files (job, number, name) values (?, ?, ?)",
+                    [(id_, number, name) for number, (name, _) in enumerate(photographs)],
+                )
+        except (OSError, sqlite3.Error) as error:
+            shutil.rmtree(place, ignore_errors=True)
+            log.exception("a job cannot be stored")
+            raise StorageError from error
         return id_
 
     def get(self, id_: str) -> Job | None:
@@ -201,6 +224,13 @@ class JobStore:
         """Close the database."""
         self._database.close()
 
+    def _remove_strays(self, folder: Path) -> None:
+        """Remove the files of jobs that a killed service had not yet written down."""
+        known = {id_ for (id_,) in self._database.execute("select id from jobs")}
+        for place in folder.iterdir():
+            if _ID.fullmatch(place.name) and place.name not in known:
+                shutil.rmtree(place, ignore_errors=True)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._database:
@@ -247,11 +277,18 @@ class JobWorker:
 
     def _do(self, id_: str, number: int, wish: Wish) -> None:
         try:
-            result = self._service.work(self._store.read(id_, number), wish)
+            data = self._store.read(id_, number)
+        except FileNotFoundError:
+            line = "the photograph was removed from the service's folder"
+            self._store.finish(id_, number, File(number, "", FAILED, line), None)
+            return
+        try:
+            result = self._service.work(data, wish)
         except RetintError as error:
             self._store.finish(id_, number, File(number, "", FAILED, str(error)), None)
-        except MemoryError:
-            line = "the picture needs more memory than there is"
+        except Exception:  # a bug; the others are not to wait for it
+            log.exception("photograph %d of job %s failed", number + 1, id_)
+            line = f"the service failed; its log has job {id_}"
             self._store.finish(id_, number, File(number, "", FAILED, line), None)
         else:
             done = File(number, "", DONE, None, result.suffix, result.media_type)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, TypeVarTuple
 
 from retint.colorizer import Colorizer, Options
-from retint.errors import RetintError
-from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_size
+from retint.errors import RetintError, lacks_memory
+from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_sizes
 from retint.photo.provenance import read_provenance
 from retint.tone import Kind, kind_of
 from retint.web.settings import Settings
@@ -129,6 +129,15 @@ class Service:
         Raises:
             RetintError: if it cannot be read, or is too large.
         """
+        try:
+            return self._work(data, wish)
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            line = "the picture needs more memory than there is: scale it down"
+            raise RetintError(line) from error
+
+    def _work(self, data: bytes, wish: Wish) -> Result:
         photo = self.read(data)
         first = read_provenance(photo.xmp)
         if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
@@ -157,11 +166,12 @@ class Service:
         Raises:
             RetintError: if it cannot be read, or is too large.
         """
-        width, height = read_size(data)
-        if width * height > self._settings.most_pixels:
+        sizes = read_sizes(data)
+        if sum(width * height for width, height in sizes) > self._settings.most_pixels:
+            shown = " and ".join(f"{width} x {height}" for width, height in sizes[:2])
             raise RetintError(
-                f"the picture has {width} x {height} pixels, more than the "
-                f"{self._settings.most_pixels} that this service takes: scale it down"
+                f"the picture has {shown} pixels{' and more pages' if len(sizes) > 2 else ''}, "
+                f"more than the {self._settings.most_pixels} that this service takes: scale it down"
             )
         return read_photo(data)
 
