@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -35,7 +35,8 @@ from retint.errors import RetintError
 from retint.model import Model
 from retint.photo.provenance import now
 from retint.plan import Job
-from retint.scale.work import Settings, clear_for_retry, colorize_job
+from retint.scale.urls import remove_partials
+from retint.scale.work import Settings, colorize_job
 
 log = logging.getLogger(__name__)
 
@@ -169,11 +170,12 @@ class _Worker:
         return True
 
     def color(self, jobs: Sequence[Job], again: bool) -> list[Outcome]:
-        """Do jobs, one after the other; `again` if they may have been done in part."""
-        if again and not self._settings.overwrite:
-            for job in jobs:
-                clear_for_retry(job)
-        return [colorize_job(job, self._colorizer, self._settings) for job in jobs]
+        """Do jobs, one after the other; `again` if another worker may have done them in part."""
+        settings = self._settings
+        if again:
+            remove_partials(target for job in jobs for target in job.targets)
+            settings = replace(settings, overwrite=True)
+        return [colorize_job(job, self._colorizer, settings) for job in jobs]
 
 
 @dataclass
@@ -257,6 +259,7 @@ class _Crew:
             if task.deaths < _MOST_DEATHS:
                 again.append(task)
             else:
+                remove_partials(task.job.targets)
                 yield Outcome(task.job, error=_deadly(task.job))
 
     def _set_pace(self, attempt: _Attempt) -> None:
