@@ -117,7 +117,6 @@ class Cluster:
                     num_cpus=self.workers,
                     include_dashboard=False,
                     object_store_memory=_SHARED_MEMORY,
-                    _node_ip_address="127.0.0.1",  # nobody else is to reach it
                     **quiet,
                 )
         except (OSError, OverflowError, RayError, RuntimeError, ValueError) as error:
