@@ -27,7 +27,9 @@ from colorize import make_photograph
 from retint.tables import Table
 
 MEGAPIXELS = 1.0
-TASKS = 2000
+EMPTY = 5000
+RAY = ("--engine", "ray", "--workers")
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def time_command(source: Path, out: Path, *options: str) -> Timing:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""},
+        env=ENVIRONMENT,
     )
     assert process.stdout is not None
     times, cpu = [], []
@@ -70,30 +72,38 @@ def time_command(source: Path, out: Path, *options: str) -> Timing:
 
 def cpu_seconds(parent: int) -> float:
     """Of a process and those below it, so far; on Linux."""
-    below, ticks = {parent}, 0
-    for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parts[2])):
+    below, seconds = {parent}, 0.0
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         with suppress(OSError):  # it has ended
-            fields = stat.read_text().rpartition(")")[2].split()  # from the third on
-            pid = int(stat.parts[2])
-            if pid == parent or int(fields[1]) in below:
-                below.add(pid)
-                ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+            above, spent = cpu_of(int(folder.name))
+            if above in below or int(folder.name) == parent:
+                below.add(int(folder.name))
+                seconds += spent
+    return seconds
 
 
-def cost_of_handing_out() -> float:
-    """CPU time that the command itself spends on a photograph."""
-    from retint.colorizer import Colorizer
-    from retint.plan import Job
-    from retint.scale.cluster import Cluster
+def cpu_of(process: int) -> tuple[int, float]:
+    """The process above one, and seconds that it has computed itself."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()  # from the third
+    return int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    folder = Path("/nowhere")  # a photograph that is not there costs workers next to nothing
-    jobs = [Job(folder / f"{n}.jpg", (folder / f"{n}-color.jpg",)) for n in range(TASKS)]
-    outcomes = Cluster(workers=2).colorize_jobs(
-        jobs, Colorizer(), {}, strokes=None, recolor=False, overwrite=False, quality=95
+
+def cost_of_handing_out(folder: Path) -> float:
+    """CPU time that the command itself spends on a photograph; empty ones cost workers nothing."""
+    empty = folder / "empty"
+    empty.mkdir()
+    for number in range(EMPTY):
+        (empty / f"{number:05d}.jpg").touch()
+    process = subprocess.Popen(
+        [RETINT, "colorize", empty, "-o", folder / "none", *RAY, "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
     )
-    times = [time.process_time() for _ in outcomes]
-    return (times[-1] - times[0]) / (TASKS - 1)
+    assert process.stderr is not None
+    spent = [cpu_of(process.pid)[1] for line in process.stderr if "is empty" in line]
+    process.wait()
+    return (spent[-1] - spent[0]) / (EMPTY - 1)
 
 
 def main() -> None:
@@ -110,8 +120,8 @@ def main() -> None:
         for number in range(1, arguments.photographs):
             (source / f"{number:04d}.jpg").write_bytes((source / "0000.jpg").read_bytes())
         kinds: dict[str, tuple[str, ...]] = {
-            "one worker": ("--engine", "ray", "--workers", "1"),
-            "two workers": ("--engine", "ray", "--workers", "2"),
+            "one worker": (*RAY, "1"),
+            "two workers": (*RAY, "2"),
             "one-machine command": (),
         }
         rounds = [
@@ -121,6 +131,7 @@ def main() -> None:
             }
             for number in range(arguments.rounds)
         ]
+        handing_out = cost_of_handing_out(folder)
     rates = {kind: median(timings[kind].rate for timings in rounds) for kind in kinds}
     rows = [
         [
@@ -137,7 +148,7 @@ def main() -> None:
     print(
         f"{arguments.photographs} photographs of {MEGAPIXELS:g} megapixels, {os.cpu_count()} cores"
     )
-    print(f"handing one out takes the command {cost_of_handing_out() * 1000:.2f} ms of CPU time")
+    print(f"handing one out takes the command {handing_out * 1000:.2f} ms of CPU time")
 
 
 if __name__ == "__main__":

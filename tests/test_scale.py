@@ -148,7 +148,8 @@ def test_a_photograph_that_ends_its_workers_is_named(scans, tmp_path):
     assert len(killed) == 3
     assert done.returncode == 1
     assert "large.png ended 3 workers" in done.stderr
-    assert not contents(out)
+    assert not list(out.rglob("*.png"))
+    assert not list(out.rglob(".*"))  # nor anything half written
 
 
 def test_a_killed_run_goes_on_and_bad_photographs_are_named(scans, plain, tmp_path):

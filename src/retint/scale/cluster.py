@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -33,11 +35,14 @@ from retint.errors import RetintError
 from retint.model import Model
 from retint.photo.provenance import now
 from retint.plan import Job
-from retint.scale.work import Settings, clear_for_retry, colorize_job
+from retint.scale.urls import remove_partials
+from retint.scale.work import Settings, colorize_job
 
 log = logging.getLogger(__name__)
 
 _MOST_DEATHS = 3  # of workers with the same photograph in hand
+_PACE = 1.0  # seconds of work that a worker is given at a time, more or less
+_MOST_AT_ONCE = 16  # photographs
 _PATIENCE = 60.0  # seconds without any worker before a person is told
 _SHARED_MEMORY = 2**30  # bytes at most, of Ray on this machine: for the model and for outcomes
 
@@ -112,7 +117,6 @@ class Cluster:
                     num_cpus=self.workers,
                     include_dashboard=False,
                     object_store_memory=_SHARED_MEMORY,
-                    _node_ip_address="127.0.0.1",  # nobody else is to reach it
                     **quiet,
                 )
         except (OSError, OverflowError, RayError, RuntimeError, ValueError) as error:
@@ -164,34 +168,45 @@ class _Worker:
         """Answers when the model is open."""
         return True
 
-    def color(self, job: Job, again: bool) -> Outcome:
-        """Do a job; `again` if it may have been done in part."""
-        if again and not self._settings.overwrite:
-            clear_for_retry(job)
-        return colorize_job(job, self._colorizer, self._settings)
+    def color(self, jobs: Sequence[Job], again: bool) -> list[Outcome]:
+        """Do jobs, one after the other; `again` if another worker may have done them in part."""
+        settings = self._settings
+        if again:
+            remove_partials(target for job in jobs for target in job.targets)
+            settings = replace(settings, overwrite=True)
+        return [colorize_job(job, self._colorizer, settings) for job in jobs]
 
 
 @dataclass
-class _Attempt:
-    """A job, how often it was begun, and how many workers died with it in hand."""
+class _Task:
+    """A job, whether it was begun before, and how many workers died with nothing else in hand."""
 
     job: Job
-    begun: int = 0
+    begun: bool = False
     deaths: int = 0
 
 
-class _Crew:
-    """Workers, each with one photograph at a time, and others in place of those that die.
+@dataclass(frozen=True)
+class _Attempt:
+    """Tasks that a worker was given, and when."""
 
-    Photographs are taken from their source as workers become free, so that no more are in memory
-    than there are workers.
+    tasks: Sequence[_Task]
+    start: float
+
+
+class _Crew:
+    """Workers, each with a few photographs to do, and others in place of those that die.
+
+    A worker is given as many as it does in a second, so that one process can feed hundreds of
+    workers. They are taken from their source as workers become free: no more wait than that.
     """
 
-    def __init__(self, make: Any, count: int) -> None:
+    def __init__(self, make: Callable[[], Any], count: int) -> None:
         self._make = make
         self._all: set[Any] = set()
         self._idle: list[Any] = []
         self._busy = 0
+        self._at_once = 1
         self._failed_starts = 0
         self._events: SimpleQueue[tuple[Any, _Attempt | None, Future[Any]]] = SimpleQueue()
         for _ in range(count):
@@ -199,48 +214,70 @@ class _Crew:
 
     def do(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Do the jobs."""
-        coming = (_Attempt(job) for job in jobs)
-        again: list[_Attempt] = []
-        attempt = next(coming, None)
-        while attempt or self._busy:
-            if attempt and self._idle:
-                self._begin(self._idle.pop(), attempt)
-                attempt = again.pop() if again else next(coming, None)
+        coming = (_Task(job) for job in jobs)
+        again: list[_Task] = []
+        tasks = self._next_tasks(again, coming)
+        while tasks or self._busy:
+            if tasks and self._idle:
+                self._begin(self._idle.pop(), tasks)
+                tasks = self._next_tasks(again, coming)
                 continue
-            worker, ended, future = self._next_event()
+            worker, attempt, future = self._next_event()
             error = future.exception()
             if error is None:
                 self._idle.append(worker)
             else:
                 self._replace(worker, error)
-            if ended is None:
+            if attempt is None:
                 self._note_start(error)
                 continue
             self._busy -= 1
             if error is None:
-                yield future.result()
+                self._set_pace(attempt)
+                yield from future.result()
             else:
-                ended.deaths += not getattr(error, "preempted", False)
-                if ended.deaths >= _MOST_DEATHS:
-                    yield Outcome(ended.job, error=_deadly(ended.job))
-                else:
-                    again.append(ended)
-            if attempt is None:
-                attempt = again.pop() if again else next(coming, None)
+                yield from self._lost(attempt, error, again)
+            tasks = tasks or self._next_tasks(again, coming)
 
     def dismiss(self) -> None:
         """End all workers."""
         for worker in self._all:
             ray.kill(worker)
 
+    def _next_tasks(self, again: list[_Task], coming: Iterator[_Task]) -> list[_Task]:
+        """What was begun before is done alone, so that it is known what a worker dies of."""
+        return [again.pop()] if again else list(islice(coming, self._at_once))
+
+    def _lost(
+        self, attempt: _Attempt, error: BaseException, again: list[_Task]
+    ) -> Iterator[Outcome]:
+        """Have tasks done again whose worker died, but for one that ends all its workers."""
+        alone = len(attempt.tasks) == 1
+        for task in attempt.tasks:
+            task.deaths += alone and not getattr(error, "preempted", False)
+            if task.deaths < _MOST_DEATHS:
+                again.append(task)
+            else:
+                remove_partials(task.job.targets)
+                yield Outcome(task.job, error=_deadly(task.job))
+
+    def _set_pace(self, attempt: _Attempt) -> None:
+        """As many at once as are done in a second, going by those that were just done."""
+        seconds = (time.monotonic() - attempt.start) / len(attempt.tasks)
+        most = min(2 * self._at_once, _MOST_AT_ONCE)
+        self._at_once = max(1, min(most, int(_PACE / seconds)))
+
     def _hire(self) -> None:
         worker = self._make()
         self._all.add(worker)
         self._watch(worker.is_ready.remote(), worker, None)
 
-    def _begin(self, worker: Any, attempt: _Attempt) -> None:
-        self._watch(worker.color.remote(attempt.job, attempt.begun > 0), worker, attempt)
-        attempt.begun += 1
+    def _begin(self, worker: Any, tasks: Sequence[_Task]) -> None:
+        again = any(task.begun for task in tasks)
+        for task in tasks:
+            task.begun = True
+        done = worker.color.remote([task.job for task in tasks], again)
+        self._watch(done, worker, _Attempt(tasks, time.monotonic()))
         self._busy += 1
 
     def _watch(self, reference: Any, worker: Any, attempt: _Attempt | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from retint.errors import RetintError
-from retint.photo import SUFFIXES, partial_file
+from retint.photo import SUFFIXES, partial_file, remove_partial_files
 from retint.places import Places, State
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Urls(Places):
 
     def remove_partial_files(self, paths: Iterable[Path]) -> None:
         """Remove what killed runs left half written; object stores have no such files."""
-        super().remove_partial_files(path for path in paths if not _is_whole_at_once(path))
+        remove_partials(paths)
 
     def read(self, path: Path) -> bytes:
         """All that was appended; at a URL, a folder holds the parts."""
@@ -173,6 +173,11 @@ def there(url: Path) -> bool:
     """Whether there is a file now."""
     with named_errors(url, "read"):
         return steadily(lambda: _info(url)) is not None
+
+
+def remove_partials(paths: Iterable[Path]) -> None:
+    """Remove what was left half written of files, where anything can be."""
+    remove_partial_files(path for path in paths if not _is_whole_at_once(path))
 
 
 def steadily(work: Callable[[], Result]) -> Result:

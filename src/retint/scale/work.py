@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +9,7 @@ from tempfile import TemporaryDirectory
 from retint.batch import Outcome, colorize_jobs
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
-from retint.photo import format_of, remove_partial_files, sidecar_of
+from retint.photo import format_of, sidecar_of
 from retint.plan import Job
 from retint.scale.urls import fetch, fetch_if_there, is_url, put, remove, there
 
@@ -40,17 +39,6 @@ def colorize_job(job: Job, colorizer: Colorizer, settings: Settings) -> Outcome:
             return staged.deliver(_color(staged.local, colorizer, settings))
         except RetintError as error:
             return Outcome(job, error=str(error))
-
-
-def clear_for_retry(job: Job) -> None:
-    """Remove the results of an attempt that was killed, whole or not."""
-    remove_partial_files(target for target in job.targets if not is_url(target))
-    for target in job.targets:
-        with suppress(RetintError):  # the attempt itself will say so
-            if is_url(target):
-                remove(target)
-            else:
-                target.unlink(missing_ok=True)
 
 
 def _color(job: Job, colorizer: Colorizer, settings: Settings) -> Outcome:
