@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from retint import __version__
 from retint.errors import RetintError
+from retint.model import CONTRACT
 from retint.models import Generator, Readout, create_generator
 from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
@@ -26,9 +27,6 @@ from retint.training.run import (
     read_weights,
     write_text,
 )
-
-CONTRACT = 2
-"""Version of the names and shapes of inputs and outputs that `retint.model` expects."""
 
 _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
 _OPSET = 18

@@ -25,9 +25,11 @@ from retint.variety import vary
 
 log = logging.getLogger(__name__)
 
+CONTRACT = 2
+"""Version of the names and shapes of the inputs and outputs that model files have."""
+
 _PROVIDER = "ExecutionProvider"  # the end of all providers' names
 _ALIASES = {"directml": "dml"}
-_CONTRACT = 2
 _MOST_PIXELS = 4_000_000  # that the network sees: it takes 400 bytes for each
 # Of a hint that the network is shown: the whole colours all of the photograph, not its object
 # alone. What is missing then is added at its place.
@@ -61,7 +63,7 @@ class Model:
         if card is None:
             raise RetintError(f"{path} is not a retint model: make one with 'retint export RUN'")
         self.card: dict[str, Any] = json.loads(card)
-        if self.card["contract"] != _CONTRACT:
+        if self.card["contract"] != CONTRACT:
             raise RetintError(f"{path} was made by another version of retint: export it anew")
         self._path = path
         self._inputs = {node.name for node in self._session.get_inputs()}

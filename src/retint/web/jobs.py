@@ -91,9 +91,7 @@ class JobStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False)
-            self._database.executescript(
-                f"pragma journal_mode = wal; pragma foreign_keys = on;{_SCHEMA}"
-            )
+            self._database.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise RetintError(
                 f"{folder} cannot hold the jobs ({error}): choose another --data, or move its "
