@@ -48,7 +48,7 @@ audit: $(UV)  ## Look up the locked packages among known vulnerabilities (asks P
 	rm .audit.txt
 
 coverage:  ## Run all tests and say which lines they leave out (after make install)
-	.venv/bin/pytest --cov --cov-report=term-missing:skip-covered --cov-report=html
+	.venv/bin/pytest --cov --cov-report=term --cov-report=html
 
 # They test what needs no PyTorch; of the rest, they see whether versions can be found for it.
 test-lowest: RESOLUTION = lowest-direct
@@ -60,9 +60,9 @@ test-lowest test-newest: $(UV)
 	$(UV) pip compile --quiet --resolution $(RESOLUTION) --all-extras pyproject.toml >/dev/null
 	$(UV) pip install --quiet --python .venv-$(RESOLUTION) --resolution $(RESOLUTION) \
 		-e '.[dev,heif,video,web]'
-	.venv-$(RESOLUTION)/bin/python -c 'import retint.web.serve, retint.web.page, retint.video'
 	.venv-$(RESOLUTION)/bin/python -m pytest -q tests/test_lab.py tests/test_merge.py \
-		tests/test_photo.py tests/test_hints.py tests/test_colorizer.py tests/test_cli.py
+		tests/test_photo.py tests/test_hints.py tests/test_colorizer.py tests/test_cli.py \
+		tests/web/test_http.py
 
 release-check: $(UV)  ## Build the wheel, install it without an index, colour a sample offline
 	UV=$(UV) scripts/check_release.sh
