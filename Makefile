@@ -37,7 +37,7 @@ bench:  ## Print the tables of benchmarks/ (after make test has installed everyt
 	.venv/bin/python benchmarks/colorize.py
 
 docs:  ## Build the documentation into site/ (after make install)
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict  # --quiet would hide what is wrong
 
 licences:  ## Check the licences of what make install has installed
 	.venv/bin/python scripts/check_licences.py
