@@ -36,8 +36,9 @@ bench:  ## Print the tables of benchmarks/ (after make test has installed everyt
 	.venv/bin/python benchmarks/startup.py
 	.venv/bin/python benchmarks/colorize.py
 
+# Not --quiet: that hides what is wrong.
 docs:  ## Build the documentation into site/ (after make install)
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict  # --quiet would hide what is wrong
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 licences:  ## Check the licences of what make install has installed
 	.venv/bin/python scripts/check_licences.py
