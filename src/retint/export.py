@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.model import check_seal, read_model, seal
+from retint.model import CONTRACT, check_seal, read_model, seal
 from retint.models import Generator, Readout, create_generator
 from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
@@ -27,9 +27,6 @@ from retint.training.run import (
     read_weights,
     write_text,
 )
-
-CONTRACT = 2
-"""Version of the names and shapes of inputs and outputs that `retint.model` expects."""
 
 _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
 _OPSET = 18

@@ -24,9 +24,11 @@ from retint.variety import vary
 
 log = logging.getLogger(__name__)
 
+CONTRACT = 2
+"""Version of the names and shapes of the inputs and outputs that model files have."""
+
 _PROVIDER = "ExecutionProvider"  # the end of all providers' names
 _ALIASES = {"directml": "dml"}
-_CONTRACT = 2
 _ANEW = "export it anew"
 _MOST_PIXELS = 4_000_000  # that the network sees: it takes 400 bytes for each
 # Of a hint that the network is shown: the whole colours all of the photograph, not its object
@@ -258,7 +260,7 @@ def _read_card(text: str, name: str) -> dict[str, Any]:
         contract = card["contract"]
     except (ValueError, KeyError, TypeError) as error:
         raise RetintError(f"{name} has a damaged card: {_ANEW}") from error
-    if contract != _CONTRACT:
+    if contract != CONTRACT:
         raise RetintError(f"{name} was made by another version of retint: {_ANEW}")
     for key, kind in _CARD.items():
         value = card.get(key)

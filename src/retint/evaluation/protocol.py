@@ -35,8 +35,6 @@ from retint.pictures import Finding, Picture, decode, look_at_all
 _RESAMPLES = 1000
 _LEVEL = 0.95
 _COMPONENTS = 64  # of the lite features: their full covariance wants more pictures than sets have
-
-
 _TRUTH = "truth"
 
 
