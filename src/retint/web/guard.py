@@ -29,8 +29,8 @@ JOBS_PATH = "/v1/jobs"
 UPLOAD_PATH = "/gradio_api/upload"  # of the page: many photographs may come at once
 _LINGER = 5.0  # seconds that the rest of a refused upload is read and thrown away
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
-# Of every answer. Browsers then fetch nothing from elsewhere, show the page in no other's frame,
-# and take no photograph for a script. Gradio writes scripts and styles into its page.
+# Of every answer that has none of its own. Browsers then fetch nothing from elsewhere, show the
+# page in no other's frame, and take no photograph for a script. Gradio writes scripts into it.
 _POLICY = (
     b"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     b"style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'; "
@@ -131,8 +131,9 @@ class _Request:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = ((b"x-request-id", self.id.encode()), *_HEADERS)
-            message["headers"] = [*message.get("headers", []), *own]
+            headers = [*message.get("headers", []), (b"x-request-id", self.id.encode())]
+            said = {name.lower() for name, _ in headers}
+            message["headers"] = headers + [one for one in _HEADERS if one[0] not in said]
         await self._send(message)
 
     async def refuse(self, status: int, error: str, receive: Receive | None = None) -> None:
