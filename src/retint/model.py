@@ -33,7 +33,7 @@ _ANEW = "export it anew"
 _MOST_PIXELS = 4_000_000  # that the network sees: it takes 400 bytes for each
 # Of a hint that the network is shown: the whole colours all of the photograph, not its object
 # alone. What is missing then is added at its place.
-_HINT_SHARE = np.float32(0.4)
+_HINT_SHARE = np.float32(0.35)
 # The end of model files: metadata "sha256", of all that is before it, as protobuf writes that.
 _SEAL = b"rJ\n\x06sha256\x12@"
 _DIGITS = 64
