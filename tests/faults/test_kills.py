@@ -75,7 +75,7 @@ def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(scans, tmp_path
     whole, stopped = tmp_path / "whole", tmp_path / "killed"
     assert retint("colorize", scans, "-o", whole).returncode == 0
     done_when_killed = []
-    for _ in range(rounds(8, 80)):
+    for _ in range(rounds(5, 60)):
         process = subprocess.Popen(
             [*COMMAND, "colorize", scans, "-o", stopped],
             stdout=subprocess.PIPE,
