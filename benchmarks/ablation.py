@@ -35,8 +35,7 @@ VARIANTS = {
     "all-without-ageing": (_ALL, ("data.degrade=0",)),
     "all+gan": (f"{_ALL}, gan: 1, gan_loss: hinge", ()),
 }
-"""Losses of the only stage, and other changes of the recipe: the readout mixes in the palette, which
-says nothing where it is not trained."""
+"""Losses of the only stage; other changes of the recipe, whose readout needs a trained palette."""
 
 SMALL = (
     "data.size=128",

@@ -40,6 +40,7 @@ class Answers:
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     megapixels: float = 0.0
+    last: float = 0.0  # of the monotonic clock; clients that were sent away may still wait then
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, status: int, seconds: float, megapixels: float) -> None:
@@ -49,6 +50,7 @@ class Answers:
             if status == 200:
                 self.seconds.append(seconds)
                 self.megapixels += megapixels
+                self.last = time.monotonic()
 
 
 def make_photographs(folder: Path) -> None:
@@ -124,7 +126,7 @@ def main() -> None:
             address = words[words.index("at") + 1]
             start = time.monotonic()
             answers = load(address, photographs, arguments.clients, start + arguments.seconds)
-            rate = answers.megapixels / (time.monotonic() - start)
+            rate = answers.megapixels / (answers.last - start)
             peak = memory(service.pid, "VmHWM")
             small = {size: photographs[size] for size in MEGAPIXELS[:2]}
             never = float("inf")

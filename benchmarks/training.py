@@ -30,9 +30,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from retint.models import Generator, PatchGAN, create_generator, initialize
 from retint.pictures import Picture, find_pictures
-from retint.training.data import Windows, load_photographs
+from retint.training.data import load_photographs
 from retint.training.recipe import Recipe, load_recipe
 from retint.training.step import GraphedStep, Step
+from retint.training.windows import Windows
 
 Run = Callable[[float], float]
 """Trains for about the given seconds and gives images a second."""

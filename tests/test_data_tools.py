@@ -161,6 +161,7 @@ def test_photographs_at_urls_are_read(four, tmp_path):
     assert len(found.names) == 5
     assert (found.images == expected.images).all()
     fails_in_one_line(retint("data", "check", "nothing://photos"), "nothing://photos")
+    fails_in_one_line(retint("data", "check", "memory://photos"), "memory://photos does not exist")
 
 
 def test_tables_that_hold_no_pictures_are_named(tmp_path):

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,10 @@ from retint.errors import RetintError, lacks_memory
 
 if TYPE_CHECKING:
     from retint.tables import Table
+
+    PathOrUrl = Path
+else:
+    PathOrUrl = str  # of a Path, typer would make one of what path_or_url gives
 
 
 _FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
@@ -75,11 +79,11 @@ def main() -> None:
     app()
 
 
-def path_or_url(text: str | Path) -> Path:
+def path_or_url(text: str | Path, command: str = "data", extra: str = "train") -> Path:
     """A path of photographs, or what stands for one at a URL that fsspec knows."""
     if "://" not in str(text):
         return Path(text)
-    with _needs_extra("data"):
+    with _needs_extra(command, extra):
         from upath import UPath
 
     try:
@@ -90,6 +94,10 @@ def path_or_url(text: str | Path) -> Path:
     return cast(Path, remote)
 
 
+def _path_or_url_of_many(text: str | Path) -> Path:
+    return path_or_url(text, "colorize --engine ray", "scale")
+
+
 def _log_details(wanted: bool) -> None:
     if wanted:
         logging.basicConfig(format="%(message)s")
@@ -97,7 +105,7 @@ def _log_details(wanted: bool) -> None:
 
 
 _Photos = Annotated[
-    Path,
+    PathOrUrl,
     typer.Argument(
         parser=path_or_url,
         metavar="PHOTOS",
@@ -149,16 +157,27 @@ def retint(
         typer.echo(ctx.get_help())
 
 
+class _Engine(StrEnum):
+    threads = "threads"
+    ray = "ray"
+
+
 @app.command()
 def colorize(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Photographs, and folders of them.")
+        list[PathOrUrl],
+        typer.Argument(
+            parser=_path_or_url_of_many,
+            metavar="PATH",
+            help="Photographs, and folders of them; with --engine ray, also URLs.",
+        ),
     ],
     out: Annotated[
-        Path | None,
+        PathOrUrl | None,
         typer.Option(
             "--out",
             "-o",
+            parser=_path_or_url_of_many,
             metavar="OUT",
             help="Folder to write into; or, for one photograph, the file to write. "
             "By default results lie beside the photographs.",
@@ -244,6 +263,20 @@ def colorize(
         str | None,
         typer.Option(metavar="I/N", help="Only the I-th of N parts, for several machines."),
     ] = None,
+    engine: Annotated[
+        _Engine,
+        typer.Option(help="What does the work: this process, or many with Ray, here or elsewhere."),
+    ] = _Engine.threads,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of --engine ray; else one for each core."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Ray cluster to work on, or auto; else this machine does."
+        ),
+    ] = None,
     provider: _Provider = None,
     verbose: _Verbose = False,
 ) -> None:
@@ -280,11 +313,25 @@ def colorize(
         provenance=not no_provenance,
         report=report,
     )
-    run = Run(request, tell=typer.echo, warn=lambda line: typer.echo(f"retint: {line}", err=True))
-    if watch:
-        run.watch()
-        return
-    totals = run.dry() if dry_run else run.once()
+
+    def warn(line: str) -> None:
+        typer.echo(f"retint: {line}", err=True)
+
+    if engine is _Engine.ray:
+        kept_out = {"--watch": watch, "--hint": hints, "--hints": strokes, "--provider": provider}
+        _refuse(kept_out, "cannot be had with --engine ray")
+        with _needs_extra("colorize --engine ray", "scale"):
+            from retint.scale.run import colorize_many
+
+        totals = colorize_many(request, typer.echo, warn, address, workers, dry=dry_run)
+    else:
+        urls = {str(path): not isinstance(path, Path) for path in (*paths, out) if path}
+        _refuse({"--workers": workers, "--address": address, **urls}, "needs --engine ray")
+        run = Run(request, typer.echo, warn)
+        if watch:
+            run.watch()
+            return
+        totals = run.dry() if dry_run else run.once()
     if totals.photographs > 1:
         typer.echo(str(totals), err=True)
     if totals.failed:
@@ -554,7 +601,7 @@ def compare(
 @app.command()
 def reproduce(
     photos: Annotated[
-        Path,
+        PathOrUrl,
         typer.Argument(
             parser=path_or_url,
             metavar="PHOTOS",
@@ -565,7 +612,7 @@ def reproduce(
         Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for runs and report.")
     ] = Path("reproduction"),
     tests: Annotated[
-        list[Path] | None,
+        list[PathOrUrl] | None,
         typer.Option(
             "--test",
             parser=path_or_url,
@@ -632,7 +679,7 @@ def check(
     with Progress().task("checking", len(pictures)) as advance:
         checked = check_pictures(pictures, duplicates=duplicates, progress=advance)
     for finding in checked.findings:
-        typer.echo(f"{finding.picture.name}: {finding.reason}")
+        typer.echo(finding)
     typer.echo(f"{len(checked.good)} good, {len(checked.findings)} not", err=True)
 
 
@@ -691,7 +738,7 @@ def pack(
         with progress.task("checking", len(pictures)) as advance:
             checked = check_pictures(pictures, progress=advance)
         pictures = checked.good
-        dropped = [f"{finding.picture.name}: {finding.reason}" for finding in checked.findings]
+        dropped = [str(finding) for finding in checked.findings]
     with progress.task("packing", len(pictures)) as advance:
         packed = pack_pictures(
             pictures,
@@ -828,6 +875,13 @@ def report_survey(
     typer.echo(results.line())
     for path in write_report(results, target):
         typer.echo(f"wrote {path}")
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    """Tell of the first of these options that was given."""
+    for name, value in options.items():
+        if value:
+            raise RetintError(f"{name} {why}")
 
 
 def _check_host(host: str, token: str | None, insecure: bool) -> None:

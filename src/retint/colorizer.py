@@ -19,7 +19,7 @@ from retint import __version__
 from retint.errors import RetintError
 from retint.hints import Hint, hint_map
 from retint.merge import Coloring, chroma_limits, fit_coloring, lightness_of, merge
-from retint.model import open_model
+from retint.model import Model, open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
 from retint.photo.provenance import Provenance, now, stamped
 from retint.tone import Kind, kind_of, without_tone
@@ -66,12 +66,13 @@ class Colorizer:
     """Colours many photographs with one opened model.
 
     Args:
-        model: a name of `retint models`, or the path of an .onnx file.
+        model: a name of `retint models`, the path of an .onnx file, or an opened model.
         providers: ONNX Runtime providers to compute with, such as `["CUDA"]`; the CPU if None.
         provenance: write into the metadata of files that their colours were inferred, and how.
 
     Attributes:
         model: the opened model.
+        provenance: whether it is written.
         date: written as that of the colouring, ISO 8601; if None, the time it is then.
 
     Raises:
@@ -80,15 +81,15 @@ class Colorizer:
 
     def __init__(
         self,
-        model: str | Path = "default",
+        model: str | Path | Model = "default",
         providers: Sequence[str] | None = None,
         *,
         provenance: bool = True,
     ) -> None:
         # Made while the model is opened: with one photograph, that is a sixth of the whole time.
         threading.Thread(target=_prepare_limits).start()
-        self.model = open_model(model, providers)
-        self._provenance = provenance
+        self.model = model if isinstance(model, Model) else open_model(model, providers)
+        self.provenance = provenance
         self.date: str | None = None
 
     def __call__(
@@ -130,7 +131,7 @@ class Colorizer:
         """Colour a decoded photograph with its pages; what belongs to it stays."""
         pixels = self.colorize_pixels(photo.pixels, **options)
         pages = tuple(self.colorize_photo(page, **options) for page in photo.pages)
-        xmp = stamped(photo.xmp, self._how(**options)) if self._provenance else photo.xmp
+        xmp = stamped(photo.xmp, self._how(**options)) if self.provenance else photo.xmp
         return replace(photo, pixels=pixels, pages=pages, xmp=xmp)
 
     def colorize_pixels(

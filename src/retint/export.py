@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.model import check_seal, seal
+from retint.model import CONTRACT, check_seal, read_model, seal
 from retint.models import Generator, Readout, create_generator
 from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
@@ -27,9 +27,6 @@ from retint.training.run import (
     read_weights,
     write_text,
 )
-
-CONTRACT = 2
-"""Version of the names and shapes of inputs and outputs that `retint.model` expects."""
 
 _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
 _OPSET = 18
@@ -66,9 +63,10 @@ def read_onnx_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         RetintError: if it is no ONNX file, or damaged.
     """
-    check_seal(path)
+    data = read_model(path)
+    check_seal(data, str(path))
     try:
-        tensors = onnx.load(path, load_external_data=False).graph.initializer
+        tensors = onnx.load_from_string(data).graph.initializer
     except Exception as error:  # protobuf raises types of its own
         raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
     return {

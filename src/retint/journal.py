@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from retint.errors import RetintError
 from retint.photo.provenance import now
+from retint.places import HERE, Places
 from retint.plan import Job
 
 NAME = "retint-journal.jsonl"
@@ -30,6 +31,7 @@ class Journal:
         path: its file, which is made with the first line.
         settings: all that decides how the results look; what was done with others counts as not
             done.
+        places: what knows the files.
 
     Attributes:
         goes_on: whether this is a run that was stopped and goes on, or is on its way.
@@ -39,8 +41,9 @@ class Journal:
         RetintError: if the file is there and is no journal.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], places: Places = HERE) -> None:
         self._path = path
+        self._places = places
         self._settings = dict(settings)
         self._done: dict[str, _Entry] = {}
         self._run = 0
@@ -57,34 +60,38 @@ class Journal:
         entry = self._entry(job)
         if entry is None or (anew and not self._is_of_this_run(entry)):
             return False
-        state = file_state(job.source)
-        return state == (entry.size, entry.modified) and all(map(Path.exists, job.targets))
+        state = self._places.state(job.source)
+        return state == (entry.size, entry.modified) and all(map(self._places.exists, job.targets))
 
     def was_begun(self, job: Job) -> bool:
         """Whether this run was stopped in the middle of the job: some results may be there."""
         entry = self._entry(job)
         return entry is not None and self._is_of_this_run(entry)
 
-    def record(self, job: Job) -> None:
-        """Write down a job.
+    def record(self, jobs: Iterable[Job]) -> None:
+        """Write down jobs.
 
-        To be called before it where its results do not exist yet, so that none can be there
-        without being in the journal; after it where they replace others.
+        To be called before them where their results do not exist yet, so that none can be there
+        without being in the journal; after them where they replace others.
         """
-        state = file_state(job.source)
-        if state is None:
-            return
-        if not self.goes_on:
-            self._write({"run": self._settings, "date": self.date})
-            self.goes_on = True
-        size, modified = state
-        source, targets = _key(job.source), _keys(job)
-        self._write({"source": source, "size": size, "modified": modified, "targets": targets})
+        lines: list[Mapping[str, Any]] = []
+        for job in jobs:
+            state = self._places.state(job.source)
+            if state is None:
+                continue
+            if not self.goes_on:
+                lines.append({"run": self._settings, "date": self.date})
+                self.goes_on = True
+            size, modified = state
+            source, targets = _key(job.source), _keys(job)
+            lines.append({"source": source, "size": size, "modified": modified, "targets": targets})
+        if lines:
+            self._write(lines)
 
     def finish(self) -> None:
         """Write down that the run came to its end; the next one has a date of its own."""
         if self.goes_on:
-            self._write({"finished": now()})
+            self._write([{"finished": now()}])
             self.goes_on = False
 
     def _entry(self, job: Job) -> _Entry | None:
@@ -94,21 +101,20 @@ class Journal:
     def _is_of_this_run(self, entry: _Entry) -> bool:
         return self.goes_on and entry.run == self._run
 
-    def _write(self, line: Mapping[str, Any]) -> None:
+    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self._places.append(self._path, text.encode())
         except OSError as error:
-            raise RetintError(f"{self._path} cannot be written: {error.strerror}") from error
+            raise RetintError(
+                f"{self._path} cannot be written: {error.strerror or error}"
+            ) from error
 
     def _read(self) -> bool:
         """Learn what is done; whether a run with these settings was stopped before its end."""
-        if not self._path.exists():
-            return False
         stopped = matches = False
         try:
-            data = self._path.read_bytes()
+            data = self._places.read(self._path)
             for entry in _entries(data):
                 if "run" in entry:
                     self._run += 1
@@ -132,15 +138,6 @@ class Journal:
         if not stopped:
             self.date = now()
         return stopped
-
-
-def file_state(path: Path) -> tuple[int, int] | None:
-    """What changes when a file does: its size and the time of the change; None if it is gone."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _entries(data: bytes) -> Iterator[dict[str, Any]]:

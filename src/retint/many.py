@@ -6,22 +6,22 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from retint import __version__
 from retint.batch import Outcome, colorize_jobs
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
-from retint.journal import NAME, Journal, file_state
-from retint.photo import QUALITY, remove_partial_files
+from retint.journal import NAME, Journal
+from retint.photo import QUALITY
+from retint.places import HERE, Places, State
 from retint.plan import Job, Plan, Shard, plan_jobs
 
 if TYPE_CHECKING:
     from retint.report import Report
 
-_State = tuple[int, int]  # of a file
 _LOOK_EVERY = 1.0  # seconds between two looks into a hot folder
 
 
@@ -43,6 +43,7 @@ class Request:
     quality: int = QUALITY
     provenance: bool = True
     report: Path | None = None
+    places: Places = HERE
 
     def plan(self, *, may_be_empty: bool = False) -> Plan:
         """Jobs, problems, and how many pictures are left alone; see `plan_jobs`."""
@@ -53,6 +54,7 @@ class Request:
             suffix=self.suffix,
             shard=self.shard,
             may_be_empty=may_be_empty or self.shard is not None,
+            places=self.places,
         )
         if (self.options.get("hints") or self.strokes) and len(plan.jobs) > 1:
             raise RetintError("hints belong to one photograph: give one, not several")
@@ -78,6 +80,23 @@ class Totals:
         return self.colored + self.failed + self.skipped + self.done_before
 
 
+class Engine(Protocol):
+    """What does jobs: `colorize_jobs` of `retint.batch`, or of `retint.scale.cluster.Cluster`."""
+
+    def __call__(
+        self,
+        jobs: Iterable[Job],
+        colorizer: Colorizer,
+        options: Options,
+        *,
+        strokes: Path | None,
+        recolor: bool,
+        overwrite: bool,
+        quality: int,
+    ) -> Iterator[Outcome]:
+        """Give what became of each, in any order."""
+
+
 class Run:
     """Does a request.
 
@@ -85,19 +104,27 @@ class Run:
         request: what to do.
         tell: is given a line for each result.
         warn: is given a line for each problem.
+        engine: does the work.
     """
 
     def __init__(
-        self, request: Request, tell: Callable[[str], None], warn: Callable[[str], None]
+        self,
+        request: Request,
+        tell: Callable[[str], None],
+        warn: Callable[[str], None],
+        engine: Engine = colorize_jobs,
     ) -> None:
         self._request = request
         self._tell = tell
         self._warn = warn
+        self._engine = engine
+        self._places = request.places
         self.totals = Totals()
         self._said: set[str] = set()
         self._journal: Journal | None = None
         self._report: Report | None = None
         self._colorizer: Colorizer | None = None
+        self._unrecorded: list[Job] = []
 
     def once(self) -> Totals:
         """Colour all there is."""
@@ -109,7 +136,7 @@ class Run:
         self._open()
         self._begin_report()
         todo = self._account(plan)
-        remove_partial_files(target for job in todo for target in job.targets)
+        self._places.remove_partial_files(target for job in todo for target in job.targets)
         if len(todo) == 1:
             self._color(todo)
         else:
@@ -132,21 +159,21 @@ class Run:
 
     def watch(self) -> None:
         """Colour what comes into the folders until SIGINT or SIGTERM; finish what is in work."""
-        seen: dict[Path, _State | None] = {}
-        tried: dict[Path, _State | None] = {}
+        seen: dict[Path, State | None] = {}
+        tried: dict[Path, State | None] = {}
         stop = _stop_on_signals()
         self._open()
         self._begin_report()
         while not stop.is_set():
             plan = self._request.plan(may_be_empty=True)
-            states = {job.source: file_state(job.source) for job in plan.jobs}
+            states = {job.source: self._places.state(job.source) for job in plan.jobs}
             plan.jobs = [job for job in plan.jobs if states[job.source] != tried.get(job.source)]
             todo = self._account(plan)
             # A file that changed since the last look may still be on its way.
             settled = [job for job in todo if states[job.source] == seen.get(job.source)]
             seen = states
             tried |= {job.source: states[job.source] for job in settled}
-            remove_partial_files(target for job in settled for target in job.targets)
+            self._places.remove_partial_files(target for job in settled for target in job.targets)
             self._color(takewhile(lambda _: not stop.is_set(), settled))
             stop.wait(_LOOK_EVERY)
         self._close()
@@ -160,7 +187,7 @@ class Run:
         if place is not None:
             shard = request.shard
             stem = Path(NAME).stem + (f"-{shard.index}-of-{shard.count}" if shard else "")
-            self._journal = Journal(place / f"{stem}.jsonl", settings)
+            self._journal = Journal(place / f"{stem}.jsonl", settings, self._places)
             colorizer.date = self._journal.date
         self._colorizer = colorizer
 
@@ -177,6 +204,7 @@ class Run:
 
     def _close(self) -> None:
         if self._journal:
+            self._journal.record(self._unrecorded)
             self._journal.finish()
         if self._report:
             self._tell(f"wrote {self._report.write()}")
@@ -199,7 +227,7 @@ class Run:
 
     def _journal_folder(self) -> Path | None:
         """Where a run of folders keeps its journal; single photographs have none."""
-        folders = [path for path in self._request.paths if path.is_dir()]
+        folders = [path for path in self._request.paths if self._places.is_folder(path)]
         return (self._request.out or folders[0]) if folders else None
 
     def _account(self, plan: Plan) -> list[Job]:
@@ -212,7 +240,7 @@ class Run:
             if self._journal and self._journal.is_done(job, anew=self._request.overwrite):
                 self.totals.done_before += 1
                 continue
-            existing = [target for target in job.targets if target.exists()]
+            existing = [target for target in job.targets if self._places.exists(target)]
             if not existing or self._request.overwrite or self._was_begun(job):
                 todo.append(job)
             else:
@@ -225,7 +253,7 @@ class Run:
         if self._colorizer is None:
             return
         request = self._request
-        outcomes = colorize_jobs(
+        outcomes = self._engine(
             jobs if request.overwrite else self._written_down(jobs),
             self._colorizer,
             request.options,
@@ -244,13 +272,15 @@ class Run:
 
     def _written_down(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """The jobs, each in the journal before it is begun, and without what a killed run left."""
-        for job in jobs:
-            if self._journal and self._journal.was_begun(job):
-                for target in job.targets:
-                    target.unlink(missing_ok=True)
+        coming = iter(jobs)
+        while some := list(islice(coming, self._places.at_once)):
+            for job in some:
+                if self._was_begun(job):
+                    for target in filter(self._places.exists, job.targets):
+                        target.unlink(missing_ok=True)
             if self._journal:
-                self._journal.record(job)
-            yield job
+                self._journal.record(some)
+            yield from some
 
     def _take(self, outcome: Outcome) -> None:
         for written in outcome.written:
@@ -268,7 +298,10 @@ class Run:
         else:
             self.totals.colored += 1
             if self._journal and self._request.overwrite:
-                self._journal.record(outcome.job)
+                self._unrecorded.append(outcome.job)
+                if len(self._unrecorded) >= self._places.at_once:
+                    self._journal.record(self._unrecorded)
+                    self._unrecorded.clear()
 
     def _fail(self, line: str) -> None:
         if line in self._said:

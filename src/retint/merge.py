@@ -10,9 +10,7 @@ lightness, of which only the coefficients are enlarged (He and Sun 2015, "Fast G
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -30,15 +28,17 @@ Pixels = NDArray[Any]  # uint8 or uint16
 STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
 _RADIUS = 1  # of the windows, pixels of the network's input
 _EDGE = 2.0  # lightness differences below this hardly count as edges
-_DETAIL_EDGE = 20.0  # the same, for detail that the network has not seen: its colours are a guess
-_ROUNDS = 8  # of sharpening
+_DETAIL_EDGE = 40.0  # the same, for detail that the network has not seen: its colours are a guess
+_ROUNDS = 12  # of sharpening
+_CLEARINGS = 2  # rounds against the blur of enlarging
 _LIGHTNESSES, _TURNS = 256, 1024  # cells of the table of chroma limits
 _BISECTIONS = 12  # of the limits, which are below 256
 _SPARE = np.float32(0.002)  # of a limit
+_SIGN = np.int32(-(2**31))  # its bit, of a float32
 _SLOPE = 3 * lab.JOIN**2  # of the line that goes on where a cube ends
 _WHITE = 65535.0**2  # light of which the root is the last index of the tables by root
-# With so little light added that black, rounded, is never less than none: it has a root.
-_XYZ_TO_LINEAR = _WHITE * np.column_stack((lab.RELATIVE_XYZ_TO_RGB, (1e-7,) * 3))
+_XYZ_TO_LINEAR = (_WHITE * np.asarray(lab.RELATIVE_XYZ_TO_RGB)).tolist()
+_DARK = 1e-7 * _WHITE  # so little light that it does not show; black, rounded, still has a root
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,11 @@ def _fit_channel(lightness: Float, channel: Float) -> tuple[Float, Float]:
     offset = sharp - slope * lightness
     # Bilinear enlarging, averaged over a pixel, is this blur: what it takes away is added.
     weights = np.array([1, 6, 1], np.float32) / 8
-    blurred = cv2.sepFilter2D(offset, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
-    return slope, 2 * offset - blurred
+    clear = offset
+    for _ in range(_CLEARINGS):
+        blurred = cv2.sepFilter2D(clear, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
+        clear = clear + (offset - blurred)
+    return slope, clear
 
 
 def _sharpen(lightness: Float, channel: Float) -> Float:
@@ -134,16 +137,15 @@ def merge(
     height, width = pixels.shape[:2]
     step = min(height, strip_rows or max(1, STRIP_PIXELS // width))
     result = np.empty((height, width, 3), pixels.dtype)
-    maps = cv2.split(np.concatenate((coloring.slope, coloring.offset), 2) * np.float32(strength))
-    limits = chroma_limits()
+    channels = (*cv2.split(coloring.slope), *cv2.split(coloring.offset))
+    maps = np.stack(channels) * np.float32(strength)
     threads = min(os.cpu_count() or 1, -(-height // step))
 
     def color_strips(first: int) -> None:
-        work = _Workspace(step, width)
+        work = _Workspace(step, width, pixels.dtype)
         for top in range(first * step, height, threads * step):
             rows = slice(top, min(top + step, height))
-            places = _Places(rows, height)
-            _color_strip(pixels[rows], maps, places, limits, work, result[rows])
+            _color_strip(pixels[rows], maps, rows, height, work, result[rows])
 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(color_strips, range(threads)):
@@ -169,70 +171,69 @@ def lightness_of(pixels: Pixels, out: Float | None = None) -> Float:
 class _Workspace:
     """Arrays that a thread uses for strip after strip: fresh memory costs more than arithmetic."""
 
-    def __init__(self, rows: int, width: int) -> None:
-        self._planes = np.empty((6, rows, width), np.float32)
-        self._pixels = np.empty((rows, width, 3), np.float32)
-        self._index = np.empty(3 * rows * width, np.intp)
+    def __init__(self, rows: int, width: int, dtype: np.dtype[Any]) -> None:
+        self._width = width
+        self._planes = np.empty(6 * rows * width, np.float32)
+        self._cells = np.empty(rows * width, np.intp)
+        self._levels = np.empty(3 * rows * width, np.uint16)
+        self._colors = np.empty(3 * rows * width, dtype)
 
-    def planes(self, rows: int) -> list[Float]:
-        """Six of (rows, width) float32."""
-        return [plane[:rows] for plane in self._planes]
+    def planes(self, rows: int) -> Float:
+        """(6, rows, width) float32."""
+        return self._planes[: 6 * rows * self._width].reshape(6, rows, self._width)
 
-    def pixels(self, rows: int) -> Float:
-        """(rows, width, 3) float32."""
-        return self._pixels[:rows]
+    def cells(self, rows: int) -> NDArray[np.intp]:
+        """(rows, width) whole numbers, as fast to take with as can be."""
+        return self._cells[: rows * self._width].reshape(rows, self._width)
 
-    def index(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
-        """Whole numbers of a shape, as fast to look up with as can be."""
-        return self._index[: math.prod(shape)].reshape(shape)
+    def levels(self, rows: int) -> NDArray[np.uint16]:
+        """(3 rows, width) uint16."""
+        return self._levels[: 3 * rows * self._width].reshape(3 * rows, self._width)
+
+    def colors(self, rows: int) -> Pixels:
+        """(3 rows, width) of the photograph's dtype."""
+        return self._colors[: 3 * rows * self._width].reshape(3 * rows, self._width)
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where `rows` of a photograph so high lie on smaller maps."""
+def _enlarge(maps: Float, rows: slice, height: int, out: Float) -> None:
+    """Rows of maps (n, h, w), bilinearly enlarged to `height`, into `out` (n, rows, W).
 
-    rows: slice
-    height: int
-
-    def enlarge(self, small: Float, out: Float, spare: Float) -> None:
-        """Rows of `small` (h, w), bilinearly enlarged to the photograph's size, into `out`."""
-        last = len(small) - 1
-        place = np.arange(self.rows.start, self.rows.stop, dtype=np.float64) + 0.5
-        place = np.clip(place * (len(small) / self.height) - 0.5, 0, last)
-        above = place.astype(np.intp)
-        share = (place - above).astype(np.float32)[:, None]
-        # OpenCV enlarges rows by twos, and an odd one with other roundings: from an even row on
-        # an even number, so that a row comes out the same in whatever strip it lies.
-        start, stop = above[0] // 2 * 2, above[-1] // 2 * 2 + 4
-        needed = small[np.minimum(np.arange(start, stop), last)]
-        wide = cv2.resize(needed, (out.shape[1], len(needed)), interpolation=cv2.INTER_LINEAR)
-        np.diff(wide, axis=0).take(above - start, axis=0, out=out, mode="clip")
-        out *= share
-        out += wide.take(above - start, axis=0, out=spare, mode="clip")
+    The maps are not enlarged whole: that would take more memory than the photograph.
+    """
+    count, last = len(maps), maps.shape[1] - 1
+    place = np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5
+    place = np.clip(place * ((last + 1) / height) - 0.5, 0, last)
+    above = place.astype(np.intp)
+    share = (place - above).astype(np.float32)[:, None]
+    between = maps[:, above]
+    between += share * (maps[:, np.minimum(above + 1, last)] - between)
+    # OpenCV enlarges rows by twos, and an odd one with other roundings: an even number of maps
+    # makes a row come out the same in whatever strip it lies.
+    size = out.shape[2], count * out.shape[1]
+    cv2.resize(
+        between.reshape(size[1], -1), size, out.reshape(size[::-1]), interpolation=cv2.INTER_LINEAR
+    )
 
 
 def _color_strip(
-    pixels: Pixels,
-    maps: Sequence[Float],
-    places: _Places,
-    limits: Float,
-    work: _Workspace,
-    result: Pixels,
+    pixels: Pixels, maps: Float, rows: slice, height: int, work: _Workspace, result: Pixels
 ) -> None:
-    """Colour rows of a photograph; `maps` are the slopes of a and b, then their offsets."""
-    lightness, a, b, *spares = work.planes(len(pixels))
-    lightness = lightness_of(pixels, lightness)
-    for channel, slope, offset in ((a, maps[0], maps[2]), (b, maps[1], maps[3])):
-        places.enlarge(slope, channel, spares[0])
-        channel *= lightness
-        places.enlarge(offset, spares[1], spares[0])
-        channel += spares[1]
-    _fit_gamut(lightness, a, b, limits, spares, work.index(a.shape))
-    linear = _to_linear(lightness, a, b, spares, work.pixels(len(pixels)))
+    """Colour rows of a photograph so high; `maps` are the slopes of a and b, then their offsets."""
+    count = len(pixels)
+    planes = work.planes(count)
+    ab, offsets, spares, lightness = planes[:2], planes[2:4], planes[2:5], planes[5]
+    _enlarge(maps, rows, height, planes[:4])
+    lightness_of(pixels, lightness)
+    ab *= lightness
+    ab += offsets
+    _fit_gamut(lightness, ab, spares, work.cells(count))
+    _to_linear(lightness, ab, spares)
+    linear = spares.reshape(3 * count, -1)
     np.sqrt(linear, out=linear)
-    index = work.index(linear.shape)
-    np.copyto(index, linear, casting="unsafe")
-    _look_up(_srgb_table(pixels.dtype), index, result)
+    levels, colors = work.levels(count), work.colors(count)
+    np.copyto(levels, linear, casting="unsafe")
+    _look_up(_srgb_table(pixels.dtype), levels, colors)
+    cv2.merge(np.split(colors, 3), result)
 
 
 def _box(image: Float) -> Float:
@@ -241,43 +242,38 @@ def _box(image: Float) -> Float:
     return mean
 
 
-def _fit_gamut(
-    lightness: Float,
-    a: Float,
-    b: Float,
-    limits: Float,
-    spares: Sequence[Float],
-    index: NDArray[np.intp],
-) -> None:
-    """Scale chroma, (H, W) each and in place, down to what sRGB can show at this L and hue."""
-    total, other, spare = spares
-    np.abs(a, out=total)
-    np.abs(b, out=other)
-    cv2.addWeighted(total, 1, other, 1, 1e-9, total)  # more than none, for greys
-    # Hue without the arctangent: the way, from the left, along the rim of |a| + |b| = 1.
-    turn = np.divide(a, total, out=other)
+def _fit_gamut(lightness: Float, ab: Float, spares: Float, cells: NDArray[np.intp]) -> None:
+    """Scale chroma of ab (2, H, W), in place, down to what sRGB can show at this L and hue."""
+    total, turn, row = spares
+    np.abs(ab[0], out=total)
+    np.abs(ab[1], out=turn)
+    cv2.addWeighted(total, 1, turn, 1, 1e-9, total)  # more than none, for greys
+    # Hue without the arctangent: the way, from the left, along the rim of |a| + |b| = 1, with the
+    # sign of b: its bit is set, as that is far faster than `copysign`.
+    np.divide(ab[0], total, out=turn)
     np.subtract(1, turn, out=turn)
-    np.copysign(turn, b, out=turn)
-    row = np.multiply(lightness, np.float32(_LIGHTNESSES / 100.001), out=spare)
+    sign = np.bitwise_and(ab[1].view(np.int32), _SIGN, out=row.view(np.int32))
+    np.bitwise_or(turn.view(np.int32), sign, out=turn.view(np.int32))
+    np.multiply(lightness, np.float32(_LIGHTNESSES / 100.001), out=row)
     np.floor(row, out=row)
-    # The index, once cut to a whole number; the little more keeps its least values in their row.
+    # The cell, once cut to a whole number; the little more keeps its least values in their row.
     scale = _TURNS / 4.0001
-    place = cv2.addWeighted(turn, scale, row, _TURNS, 2 * scale + 0.01, row)
-    np.copyto(index, place, casting="unsafe")
-    share = _look_up(limits, index, other)
+    cv2.addWeighted(turn, scale, row, _TURNS, 2 * scale + 0.01, row)
+    np.copyto(cells, row, casting="unsafe")
+    share = chroma_limits().take(cells, mode="clip", out=turn)
     share /= total
     np.minimum(share, 1, out=share)
-    a *= share
-    b *= share
+    ab *= share
 
 
-def _to_linear(lightness: Float, a: Float, b: Float, spares: Sequence[Float], out: Float) -> Float:
-    """Linear RGB up to `_WHITE`, (H, W, 3) into `out`, of Lab in planes (H, W), which are spent.
+def _to_linear(lightness: Float, ab: Float, rgb: Float) -> None:
+    """Linear RGB up to `_WHITE`, into `rgb` (3, H, W); L (H, W) and ab (2, H, W) are spent.
 
     As `lab.lab_to_linear`, but in few steps over memory. OpenCV's Lab would be as fast, but for its
     tables: they take longer to make than a small photograph to be coloured.
     """
-    root, cube, *_ = spares
+    a, b = ab
+    root, cube, _ = rgb
     cv2.addWeighted(lightness, 1 / 116, lightness, 0, 16 / 116, lightness)
     cv2.scaleAdd(a, 1 / 500, lightness, a)
     cv2.scaleAdd(b, -1 / 200, lightness, b)
@@ -287,7 +283,9 @@ def _to_linear(lightness: Float, a: Float, b: Float, spares: Sequence[Float], ou
         cv2.pow(root, 3, cube)
         cv2.addWeighted(f, _SLOPE, root, -_SLOPE, 0, root)
         cv2.add(root, cube, f)
-    return cv2.transform(cv2.merge((a, lightness, b), out), _XYZ_TO_LINEAR, out)
+    for channel, (of_x, of_y, of_z) in zip(rgb, _XYZ_TO_LINEAR, strict=True):
+        cv2.addWeighted(a, of_x, lightness, of_y, _DARK, channel)
+        cv2.scaleAdd(b, of_z, channel, channel)
 
 
 @cache
@@ -301,13 +299,12 @@ def chroma_limits() -> Float:
     shape = light.size, turn.size
     a, b = 1 - np.abs(turn), np.copysign(1 - np.abs(1 - np.abs(turn)), turn)
     low, step = np.zeros(shape, np.float32), np.float32(128)
-    spares = [np.empty(shape, np.float32) for _ in range(2)]
-    linear = np.empty((*shape, 3), np.float32)
+    rgb = np.empty((3, *shape), np.float32)
     for _ in range(_BISECTIONS):
         tried = low + step
         lightness = np.broadcast_to(light, shape).copy()
-        _to_linear(lightness, a * tried, b * tried, spares, linear)
-        low += step * (cv2.inRange(linear, (1e-6 * _WHITE,) * 3, ((1 - 1e-6) * _WHITE,) * 3) > 0)
+        _to_linear(lightness, np.stack((a * tried, b * tried)), rgb)
+        low += step * ((rgb > 1e-6 * _WHITE) & (rgb < (1 - 1e-6) * _WHITE)).all(axis=0)
         step /= 2
     corners = (low[:-1, :-1], low[1:, :-1], low[:-1, 1:], low[1:, 1:])
     limits: Float = (1 - _SPARE) * np.minimum.reduce(corners).ravel()
@@ -317,11 +314,9 @@ def chroma_limits() -> Float:
 def _look_up(
     table: NDArray[Any], index: NDArray[Any], out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """`table[index]`, far faster; the table has an entry for every index."""
-    if index.dtype == np.uint8:
-        found: NDArray[Any] = cv2.LUT(index, table, out)
-        return found
-    return table.take(index, mode="clip", out=out)
+    """`table[index]`, far faster; the table has an entry for every index of uint8 or uint16."""
+    found: NDArray[Any] = cv2.LUT(index, table, out)
+    return found
 
 
 @cache

@@ -24,9 +24,11 @@ from retint.variety import vary
 
 log = logging.getLogger(__name__)
 
+CONTRACT = 2
+"""Version of the names and shapes of the inputs and outputs that model files have."""
+
 _PROVIDER = "ExecutionProvider"  # the end of all providers' names
 _ALIASES = {"directml": "dml"}
-_CONTRACT = 2
 _ANEW = "export it anew"
 _MOST_PIXELS = 4_000_000  # that the network sees: it takes 400 bytes for each
 # Of a hint that the network is shown: the whole colours all of the photograph, not its object
@@ -49,38 +51,50 @@ Float = NDArray[np.float32]
 class Model:
     """An opened model file.
 
+    Args:
+        file: its path, or its bytes.
+        providers: what computes; see `open_model`.
+        threads: that a CPU computes with; as many as it has cores if None.
+
     Attributes:
         card: what the file says of itself: `name`, `version`, `description`, `licence`, `size`
             (short side it was trained for, pixels), `stride` and more.
         sha256: of the file, in hexadecimal.
     """
 
-    def __init__(self, path: Path, providers: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        file: Path | bytes,
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        name = "the model" if isinstance(file, bytes) else str(file)
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0  # 0: one for each core
         options.log_severity_level = 4
         # Waiting threads that spin take the cores from decoding and encoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        names = [_provider(name) for name in providers or ("CPU",)]
-        self.sha256 = check_seal(path)
+        wished = [_provider(wish) for wish in providers or ("CPU",)]
+        self.sha256 = check_seal(file if isinstance(file, bytes) else read_model(file), name)
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=names)
+            self._session = onnxruntime.InferenceSession(file, options, providers=wished)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             if lacks_memory(error):
                 raise MemoryError from error
-            raise RetintError(f"{path} is not a usable ONNX model: it may be damaged") from error
-        if names[0] not in self._session.get_providers():  # its libraries could not be loaded
-            _say_fallback(names[0])
+            raise RetintError(f"{name} is not a usable ONNX model: it may be damaged") from error
+        if wished[0] not in self._session.get_providers():  # its libraries could not be loaded
+            _say_fallback(wished[0])
         card = self._session.get_modelmeta().custom_metadata_map.get("retint")
         if card is None:
-            raise RetintError(f"{path} is not a retint model: make one with 'retint export RUN'")
-        self._path = path
+            raise RetintError(f"{name} is not a retint model: make one with 'retint export RUN'")
+        self._file, self._name = file, name
         self._inputs = {node.name for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
-        self.card = _read_card(card, path)
+        self.card = _read_card(card, name)
         noise = {f"noise_{number}" for number in range(len(self.card["noise"]))}
         wanted = {"ab", "palette"} if "palette" in self.card else {"ab"}
         if self._inputs - {"hints"} != {"lightness", *noise} or not wanted <= outputs:
-            raise RetintError(f"{path} has other inputs or outputs than its card says: {_ANEW}")
+            raise RetintError(f"{name} has other inputs or outputs than its card says: {_ANEW}")
 
     def input_size(self, height: int, width: int, detail: int | None = None) -> tuple[int, int]:
         """Height and width at which the network should see a photograph of this size.
@@ -102,6 +116,10 @@ class Model:
         step = self.card["out_stride"]
         rows, columns = (max(1, round(side * scale / step)) * step for side in (height, width))
         return rows, columns
+
+    def read(self) -> bytes:
+        """Bytes of the model file."""
+        return self._file if isinstance(self._file, bytes) else read_model(self._file)
 
     @property
     def takes_hints(self) -> bool:
@@ -147,9 +165,9 @@ class Model:
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             if lacks_memory(error):
                 raise MemoryError from error
-            raise RetintError(f"{self._path} cannot compute: {_ANEW}") from error
+            raise RetintError(f"{self._name} cannot compute: {_ANEW}") from error
         if not all(np.isfinite(output).all() for output in outputs):
-            raise RetintError(f"{self._path} gives colours that are no numbers: {_ANEW}")
+            raise RetintError(f"{self._name} gives colours that are no numbers: {_ANEW}")
         return [
             np.ascontiguousarray(output[0, :, :rows, :columns].transpose(1, 2, 0))
             for output in outputs
@@ -193,7 +211,9 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
     if path.is_dir():
         path = path / "generator.onnx"
         if not path.exists():
-            raise RetintError(f"{path.parent} has no {path.name}: run 'retint export' on the run")
+            raise RetintError(
+                f"{path.parent} is no run with a {path.name}: 'retint export' makes one of a run"
+            )
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
         raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")
@@ -205,39 +225,47 @@ def seal(data: bytes) -> bytes:
     return _SEAL + hashlib.sha256(data).hexdigest().encode()
 
 
-def check_seal(path: Path) -> str:
+def read_model(path: Path) -> bytes:
+    """Bytes of a model file.
+
+    Raises:
+        RetintError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RetintError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_seal(data: bytes, name: str) -> str:
     """See that a model file is as it was exported; files of other programs have no seal.
 
     Returns:
         SHA-256 of the whole file, in hexadecimal.
 
     Raises:
-        RetintError: if it cannot be read, or something in it has changed.
+        RetintError: if something in it has changed.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RetintError(f"{path} cannot be read: {error.strerror}") from error
     end = len(data) - len(_SEAL) - _DIGITS
     digest = hashlib.sha256(memoryview(data)[: max(0, end)])
     if data[max(0, end) :].startswith(_SEAL) and data[-_DIGITS:] != digest.hexdigest().encode():
-        raise RetintError(f"{path} is damaged: copy it again from where it came from")
+        raise RetintError(f"{name} is damaged: copy it again from where it came from")
     digest.update(memoryview(data)[max(0, end) :])
     return digest.hexdigest()
 
 
-def _read_card(text: str, path: Path) -> dict[str, Any]:
+def _read_card(text: str, name: str) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads(text)
         contract = card["contract"]
     except (ValueError, KeyError, TypeError) as error:
-        raise RetintError(f"{path} has a damaged card: {_ANEW}") from error
-    if contract != _CONTRACT:
-        raise RetintError(f"{path} was made by another version of retint: {_ANEW}")
+        raise RetintError(f"{name} has a damaged card: {_ANEW}") from error
+    if contract != CONTRACT:
+        raise RetintError(f"{name} was made by another version of retint: {_ANEW}")
     for key, kind in _CARD.items():
         value = card.get(key)
         if not isinstance(value, kind) or (isinstance(value, int) and value < 1):
-            raise RetintError(f"{path} has a card without a usable '{key}': {_ANEW}")
+            raise RetintError(f"{name} has a card without a usable '{key}': {_ANEW}")
     return card
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,10 @@ from retint.photo import is_output
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 _MIN_SIDE = 32
 _MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
+_TOGETHER = 256  # looked at in parallel, before what was found is all taken
 _GROUPS = 4  # row groups of Parquet files kept, for their rows are read one after the other
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,21 @@ class Picture:
             if self.row is not None:
                 group, row = self.row
                 return _images_of(self.file, group)[row]
-            with self.file.open("rb") as stream:
-                stream.seek(self.offset)
-                return stream.read(self.length)
+            if isinstance(self.file, Path):
+                with self.file.open("rb") as stream:
+                    stream.seek(self.offset)
+                    return stream.read(self.length)
+            return self._fetch(self.file)
         except OSError as error:
             if isinstance(self.file, Path):
                 raise
             raise RetintError(f"{self.file} cannot be read now: {error}; try again") from error
+
+    def _fetch(self, remote: Any) -> bytes:
+        """No more than the picture's bytes: opened files of fsspec fetch megabytes ahead."""
+        end = self.offset + self.length if self.length >= 0 else None
+        fetched: bytes = remote.fs.cat_file(remote.path, self.offset, end)
+        return fetched
 
 
 def find_pictures(source: Path) -> list[Picture]:
@@ -163,12 +176,87 @@ def _parquet(table: Path) -> Any:
         raise RetintError(f"{table} cannot be read as a Parquet file: {reason}") from error
 
 
+def read_in_order(pictures: Iterable[Picture]) -> Iterator[bytes | str]:
+    """The bytes of pictures, or why they cannot be read; each archive is opened once for a row.
+
+    What lies one after the other in an archive is so read in one stream, from a network, too.
+
+    Raises:
+        RetintError: if the network fails.
+    """
+    for whole, group in groupby(pictures, lambda one: one.file if one.length >= 0 else None):
+        try:
+            if whole is None:
+                for picture in group:
+                    yield _read(picture)
+                continue
+            with whole.open("rb") as stream:
+                for picture in group:
+                    stream.seek(picture.offset)
+                    yield stream.read(picture.length)
+        except OSError as error:
+            raise RetintError(f"{whole} cannot be read now: {error}; try again") from error
+
+
+def _read(picture: Picture) -> bytes | str:
+    try:
+        return picture.read()
+    except OSError as error:
+        return f"unreadable ({error})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A picture that is of no use, and why."""
+
+    picture: Picture
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.picture.name}: {self.reason}"
+
+
+def look_at_all(
+    pictures: Sequence[Picture],
+    look: Callable[[Picture], Found | str],
+    left_out: list[Finding],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[tuple[Picture, Found]]:
+    """Look at pictures in parallel; give those that are of use, in their order.
+
+    Args:
+        pictures: what to look at.
+        look: gives what was found, or why the picture is of no use.
+        left_out: gets the others.
+        progress: called with the number of pictures done.
+    """
+    with ThreadPoolExecutor() as pool:
+        done = 0
+        # In parts: all at once would be in memory at once, if looking is faster than what follows.
+        for start in range(0, len(pictures), _TOGETHER):
+            some = pictures[start : start + _TOGETHER]
+            for picture, found in zip(some, pool.map(look, some), strict=True):
+                if isinstance(found, str):
+                    left_out.append(Finding(picture, found))
+                else:
+                    yield picture, found
+                done += 1
+                progress(done)
+
+
 def open_picture(picture: Picture) -> Image.Image | str:
     """The picture in RGB and upright, or why it cannot be used."""
+    data = _read(picture)
+    return data if isinstance(data, str) else _open(data)
+
+
+def _open(data: bytes) -> Image.Image | str:
     try:
-        with Image.open(io.BytesIO(picture.read())) as opened:
+        with Image.open(io.BytesIO(data)) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+    except UnidentifiedImageError:  # whose text names an object in memory
+        return "unreadable (not a picture)"
+    except (OSError, ValueError, SyntaxError) as error:
         return f"unreadable ({error})"
     except Image.DecompressionBombError:
         return "too large"
@@ -181,7 +269,15 @@ def decode(
     picture: Picture, resize: Callable[[Image.Image], Image.Image]
 ) -> NDArray[np.uint8] | str:
     """Pixels (H, W, 3) of a colour photograph, upright and resized, or why it is of no use."""
-    image = open_picture(picture)
+    data = _read(picture)
+    return data if isinstance(data, str) else decode_data(data, resize)
+
+
+def decode_data(
+    data: bytes, resize: Callable[[Image.Image], Image.Image]
+) -> NDArray[np.uint8] | str:
+    """The same of the bytes of a picture file."""
+    image = _open(data)
     if isinstance(image, str):
         return image
     pixels = np.asarray(resize(image))

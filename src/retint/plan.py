@@ -7,10 +7,11 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from retint.errors import RetintError
 from retint.photo import SUFFIXES, is_output, known_suffixes, output_path
+from retint.places import HERE, Places
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Shard:
             raise RetintError(f"--shard {text}: write it as i/n, from 1/8 to 8/8 for eight shards")
         return cls(int(match[1]), int(match[2]))
 
-    def holds(self, path: Path) -> bool:
+    def holds(self, path: PurePath) -> bool:
         """Whether a path, relative to its folder, falls to this shard, whatever else there is."""
         return zlib.crc32(os.fsencode(path.as_posix())) % self.count == self.index - 1
 
@@ -65,6 +66,7 @@ def plan_jobs(
     suffix: str | None = None,
     shard: Shard | None = None,
     may_be_empty: bool = False,
+    places: Places = HERE,
 ) -> Plan:
     """Find the photographs of files and folders, and name the outputs.
 
@@ -76,13 +78,14 @@ def plan_jobs(
         suffix: ending, and so format, of the outputs; that of the photograph if None.
         shard: the part of the photographs that is to be planned; all if None.
         may_be_empty: a folder without photographs is no problem.
+        places: what knows the files.
     """
     plan = Plan()
-    as_file = out is not None and out.suffix.lower() in SUFFIXES and not out.is_dir()
-    if as_file and (len(paths) > 1 or paths[0].is_dir() or samples > 1):
+    as_file = out is not None and out.suffix.lower() in SUFFIXES and not places.is_folder(out)
+    if as_file and (len(paths) > 1 or places.is_folder(paths[0]) or samples > 1):
         plan.problems.append(f"{out} is one file: give a folder for several pictures")
         return plan
-    if out is not None and _looks_like_a_file(out) and not as_file:
+    if out is not None and _looks_like_a_file(out, places) and not as_file:
         plan.problems.append(
             f"{out}: no picture that retint writes ends in '{out.suffix}': use "
             f"{known_suffixes()}, or make the folder first if it is one"
@@ -90,17 +93,18 @@ def plan_jobs(
         return plan
     taken: dict[Path, Path] = {}
     for path in paths:
-        for source, root in _sources(path, out, plan, may_be_empty):
-            if shard is not None and not shard.holds(source.relative_to(root)):
+        for source, root in _sources(path, out, plan, may_be_empty, places):
+            inside = places.inside(source, root)
+            if shard is not None and not shard.holds(inside):
                 continue
             if as_file and out is not None:
                 targets: tuple[Path, ...] = (out,)
             else:
-                folder = source.parent if out is None else out / source.parent.relative_to(root)
+                folder = source.parent if out is None else out.joinpath(*inside.parts[:-1])
                 numbers = [None] if samples == 1 else list(range(1, samples + 1))
                 names = (output_path(source, number, suffix).name for number in numbers)
                 targets = tuple(folder / name for name in names)
-            problem = _collision(source, targets, taken)
+            problem = _collision(source, targets, taken, places)
             if problem:
                 plan.problems.append(problem)
                 continue
@@ -110,14 +114,14 @@ def plan_jobs(
 
 
 def _sources(
-    path: Path, out: Path | None, plan: Plan, may_be_empty: bool
+    path: Path, out: Path | None, plan: Plan, may_be_empty: bool, places: Places
 ) -> Iterator[tuple[Path, Path]]:
     """Photographs of a path, and the folder whose structure the output mirrors."""
-    if not path.is_dir():
+    if not places.is_folder(path):
         yield path, path.parent
         return
-    found = sorted(_walk(path, out, plan, {path.resolve()}))
-    outputs = {file for file in found if is_output(file)}
+    found = places.photographs(path, out, plan.problems)
+    outputs = {file for file in found if is_output(file, places.exists)}
     plan.skipped += len(outputs)
     if len(found) == len(outputs) and not may_be_empty:
         plan.problems.append(f"{path} holds no pictures to colour: they end in {known_suffixes()}")
@@ -126,37 +130,17 @@ def _sources(
             yield file, path
 
 
-def _walk(folder: Path, out: Path | None, plan: Plan, seen: set[Path]) -> Iterator[Path]:
-    """Photographs below a folder, through symbolic links but never twice through the same."""
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        plan.problems.append(f"{folder} cannot be read: {error.strerror}")
-        return
-    for entry in entries:
-        if entry.is_dir():
-            place = entry.resolve()
-            if out is not None and place == out.resolve():
-                continue  # results of an earlier run are no photographs
-            if place in seen:
-                if entry.is_symlink():
-                    plan.problems.append(f"{entry} leads to a folder that is coloured already")
-                continue
-            seen.add(place)
-            yield from _walk(entry, out, plan, seen)
-        elif entry.suffix.lower() in SUFFIXES and not entry.name.startswith("."):
-            yield entry
+def _looks_like_a_file(out: Path, places: Places) -> bool:
+    return not places.exists(out) and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
 
 
-def _looks_like_a_file(out: Path) -> bool:
-    return not out.exists() and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
-
-
-def _collision(source: Path, targets: Sequence[Path], taken: dict[Path, Path]) -> str | None:
+def _collision(
+    source: Path, targets: Sequence[Path], taken: dict[Path, Path], places: Places
+) -> str | None:
     for target in targets:
         if target in taken:
             return f"{source} and {taken[target]} would both be written to {target}: rename one"
-        if target.exists() and source.exists() and target.samefile(source):
+        if places.is_same(target, source):
             return (
                 f"{target} is the photograph itself, which retint never replaces: choose another -o"
             )

@@ -22,8 +22,6 @@ _STRAYING = 99  # percentile
 _COLOURED = 8.5  # ab units
 _TONED = 3.0  # ab units; less is what JPEG makes of grey
 _PAPER = 99  # percentile of lightness from which on pixels show the bare paper
-
-
 _DARKEST = 1e-3  # linear light: a paper that lacks a primary altogether is not made neutral
 _STRIP_ROWS = 256
 

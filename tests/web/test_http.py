@@ -97,6 +97,14 @@ def test_bad_options(client, options):
     assert answer.json()["error"]
 
 
+def test_an_option_that_there_is_not(client):
+    for address in ("/v1/colorize", "/v1/jobs"):
+        answer = client.post(f"{address}?strenght=2", files={"photo": CAT.read_bytes()})
+        assert answer.status_code == 422
+        assert "'strenght'" in answer.json()["error"]
+        assert "strength" in answer.json()["error"]
+
+
 def test_a_photograph_in_colours_only_when_asked(client, colour_photo):
     stream = io.BytesIO()
     Image.fromarray(colour_photo[:100, :100]).save(stream, "PNG")
@@ -221,6 +229,8 @@ def test_requests_are_counted_and_named(client):
     answer = client.get("/healthz", headers={"X-Request-ID": "a\tb"})
     assert len(answer.headers["x-request-id"]) == 32
     metrics = client.get("/metrics").text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert 'retint_requests_total{method="GET",status="200"}' in metrics
     assert "retint_waiting 0.0" in metrics
 

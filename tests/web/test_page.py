@@ -69,6 +69,10 @@ def opened(client, browser):
     """Opens the page, however it is to be seen; in the end, nothing else was asked for."""
     contexts, outside, broken = [], [], []
 
+    def note(message):
+        if "Content Security Policy" in message.text:
+            outside.append(message.text)
+
     def go(address="/", **look):
         context = browser.new_context(base_url=str(client.base_url), **look)
         contexts.append(context)
@@ -85,6 +89,7 @@ def opened(client, browser):
         context.route("**", let)
         page = context.new_page()
         page.on("pageerror", lambda error: broken.append(str(error)))
+        page.on("console", note)
         page.goto(address)
         page.locator("#drop input[type=file]").wait_for(state="attached")
         return page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -11,20 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from retint.pictures import Picture, decode
+from retint.pictures import Finding, Picture, decode, look_at_all
 
 _SIDE = 16  # a fingerprint has a bit for each of 16 x 16 places
 _MOST_BITS = 26  # of 256 that may differ
 _MOST_CHANGE = 12.0  # of the bytes of 8 x 8 places, in the mean
 _BLOCK = 1024
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A picture that training is better off without, and why."""
-
-    picture: Picture
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -61,16 +52,9 @@ def check_pictures(
     good: list[Picture] = []
     findings: list[Finding] = []
     prints: list[_Fingerprint] = []
-    with ThreadPoolExecutor() as pool:
-        for done, (picture, found) in enumerate(
-            zip(pictures, pool.map(_fingerprint, pictures), strict=True), start=1
-        ):
-            if isinstance(found, str):
-                findings.append(Finding(picture, found))
-            else:
-                good.append(picture)
-                prints.append(found)
-            progress(done)
+    for picture, fingerprint in look_at_all(pictures, _fingerprint, findings, progress):
+        good.append(picture)
+        prints.append(fingerprint)
     if duplicates:
         copies = _copies(prints)
         findings += [

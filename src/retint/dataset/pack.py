@@ -6,8 +6,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +14,10 @@ import numpy as np
 from PIL import Image
 
 from retint.errors import RetintError
-from retint.pictures import Picture, decode
+from retint.pictures import Finding, Picture, decode, look_at_all
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
 _QUALITY = 92  # of what is scaled down
-_TOGETHER = 256  # pictures in work at a time, so that memory stays small
 _GROUPS = 3  # of Parquet rows that are mixed; as many as are kept in memory, but one
 _BLOCK = 512  # bytes; tar pads to it
 
@@ -91,34 +89,20 @@ def _write(
     progress: Callable[[int], None],
 ) -> Packed:
     shards = _Shards(folder, shard_bytes)
-    left_out: list[str] = []
+    left_out: list[Finding] = []
     count = 0
+    shuffled = _shuffled(pictures, seed)
+    encoded = look_at_all(shuffled, lambda one: _encode(one, short_side), left_out, progress)
     try:
-        for done, (picture, encoded) in enumerate(_encoded(pictures, short_side, seed), start=1):
-            if isinstance(encoded, str):
-                left_out.append(f"{picture.name}: {encoded}")
-            else:
-                data, suffix = encoded
-                about = json.dumps({"name": picture.name}).encode()
-                shards.add(f"{count:08d}", {suffix: data, "json": about})
-                count += 1
-            progress(done)
+        for picture, (data, suffix) in encoded:
+            about = json.dumps({"name": picture.name}).encode()
+            shards.add(f"{count:08d}", {suffix: data, "json": about})
+            count += 1
     finally:
         shards.close()
     if not count:
         raise RetintError(f"no usable colour photograph among {len(pictures)}: {left_out[0]}")
-    return Packed(shards.paths, count, sorted(left_out))
-
-
-def _encoded(
-    pictures: Sequence[Picture], short_side: int | None, seed: int
-) -> Iterator[tuple[Picture, tuple[bytes, str] | str]]:
-    """Pictures in shuffled order, each with its bytes and suffix, or why it is left out."""
-    shuffled = _shuffled(pictures, seed)
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(shuffled), _TOGETHER):
-            some = shuffled[start : start + _TOGETHER]
-            yield from zip(some, pool.map(lambda one: _encode(one, short_side), some), strict=True)
+    return Packed(shards.paths, count, sorted(map(str, left_out)))
 
 
 def _shuffled(pictures: Sequence[Picture], seed: int) -> list[Picture]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from retint import lab
 from retint.errors import RetintError
 from retint.evaluation.metrics import colorfulness
 from retint.palette import ab_palette
-from retint.pictures import Picture, is_colorless, open_picture
+from retint.pictures import Finding, Picture, is_colorless, look_at_all, open_picture
 from retint.tables import Table
 
 _SIDE = 64  # pictures are looked at so small
@@ -85,21 +84,12 @@ def measure_pictures(
     Raises:
         RetintError: if no picture can be used.
     """
-    looks: list[_Look] = []
-    left_out: list[str] = []
-    with ThreadPoolExecutor() as pool:
-        for done, (picture, look) in enumerate(
-            zip(pictures, pool.map(_look, pictures), strict=True), start=1
-        ):
-            if isinstance(look, str):
-                left_out.append(f"{picture.name}: {look}")
-            else:
-                looks.append(look)
-            progress(done)
+    left_out: list[Finding] = []
+    looks = [look for _, look in look_at_all(pictures, _look, left_out, progress)]
     if not looks:
         raise RetintError(f"no usable colour photograph among {len(pictures)}: {left_out[0]}")
     return Statistics(
-        left_out,
+        [str(finding) for finding in left_out],
         np.array([min(look.size) for look in looks]),
         np.mean([look.mean_ab for look in looks], axis=0),
         np.mean([look.ab for look in looks], axis=0),

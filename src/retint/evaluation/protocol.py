@@ -30,13 +30,11 @@ from retint.evaluation.systems import (
     System,
     mean_color_beside,
 )
-from retint.pictures import Picture, decode
+from retint.pictures import Finding, Picture, decode, look_at_all
 
 _RESAMPLES = 1000
 _LEVEL = 0.95
 _COMPONENTS = 64  # of the lite features: their full covariance wants more pictures than sets have
-
-
 _TRUTH = "truth"
 
 
@@ -252,17 +250,11 @@ def _scan(
         test = load_picture(picture, size)
         return test if isinstance(test, str) else metrics.ab_histogram(lab_of(test.truth)[..., 1:])
 
-    used: list[Picture] = []
-    left_out: list[str] = []
-    histograms = []
-    with ThreadPoolExecutor() as pool:
-        for picture, found in zip(pictures, pool.map(histogram_of, pictures), strict=True):
-            if isinstance(found, str):
-                left_out.append(f"{picture.name}: {found}")
-            else:
-                used.append(picture)
-                histograms.append(found)
-    return used, left_out, np.sum(histograms, axis=0)
+    left_out: list[Finding] = []
+    found = list(look_at_all(pictures, histogram_of, left_out))
+    used = [picture for picture, _ in found]
+    histogram = np.sum([histogram for _, histogram in found], axis=0)
+    return used, [str(finding) for finding in left_out], histogram
 
 
 @contextmanager

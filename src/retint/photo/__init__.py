@@ -5,9 +5,11 @@ from retint.photo.files import (
     describe_photo,
     encode_photo,
     losses,
+    partial_file,
     read_photo,
     read_sizes,
     remove_partial_files,
+    sidecar_of,
     write_photo,
 )
 from retint.photo.formats import (
@@ -35,8 +37,10 @@ __all__ = [
     "known_suffixes",
     "losses",
     "output_path",
+    "partial_file",
     "read_photo",
     "read_sizes",
     "remove_partial_files",
+    "sidecar_of",
     "write_photo",
 ]

@@ -89,7 +89,7 @@ def write_photo(
     format_ = format_of(path)
     if path.exists() and not overwrite:
         raise RetintError(f"{path} exists: add --overwrite to replace it, or choose another -o")
-    beside = path.with_name(_partial_prefix(path) + uuid4().hex + _PARTIAL)
+    beside = partial_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("xb+") as stream:
@@ -109,6 +109,11 @@ def write_photo(
             beside.unlink(missing_ok=True)
 
 
+def partial_file(path: Path) -> Path:
+    """A new name beside that of a file, for it to be written under; see `remove_partial_files`."""
+    return path.with_name(_partial_prefix(path) + uuid4().hex + _PARTIAL)
+
+
 def remove_partial_files(paths: Iterable[Path]) -> None:
     """Remove what killed runs left half written of these files."""
     prefixes: dict[Path, set[str]] = {}
@@ -118,6 +123,11 @@ def remove_partial_files(paths: Iterable[Path]) -> None:
         for file in folder.glob(f".*{_PARTIAL}"):
             if file.name[: len(next(iter(wanted)))] in wanted:
                 file.unlink(missing_ok=True)
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the XMP of a file lies whose format cannot hold it, as darktable names it."""
+    return path.with_name(f"{path.name}.xmp")
 
 
 def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QUALITY) -> bytes:
@@ -185,26 +195,21 @@ def _partial_prefix(path: Path) -> str:
     return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
 
 
-def _sidecar(path: Path) -> Path:
-    """Where the XMP of a file lies whose format cannot hold it, as darktable names it."""
-    return path.with_name(f"{path.name}.xmp")
-
-
 def _read_sidecar(path: Path) -> bytes | None:
     with suppress(OSError):
-        return xmp_bytes(_sidecar(path).read_bytes())
+        return xmp_bytes(sidecar_of(path).read_bytes())
     return None
 
 
 def _write_sidecar(path: Path, xmp: bytes | None) -> None:
     """Before the picture itself, so that there is none without it; another's is never replaced."""
-    sidecar = _sidecar(path)
+    sidecar = sidecar_of(path)
     if sidecar.exists() and not read_provenance(sidecar.read_bytes()):
         raise RetintError(f"{sidecar} exists and is not of retint: move it away")
     if xmp is None:
         sidecar.unlink(missing_ok=True)
         return
-    beside = path.with_name(_partial_prefix(path) + uuid4().hex + _PARTIAL)
+    beside = partial_file(path)
     beside.write_bytes(xmp)
     os.replace(beside, sidecar)  # noqa: PTH105 - rename, atomically
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from retint.photo.formats import SUFFIXES
@@ -13,10 +14,10 @@ def output_path(source: Path, sample: int | None = None, suffix: str | None = No
     return source.with_name(f"{source.stem}-color{number}{suffix or source.suffix}")
 
 
-def is_output(file: Path) -> bool:
+def is_output(file: Path, exists: Callable[[Path], bool] = Path.is_file) -> bool:
     """Whether `file` is named as a colouring of a photograph beside it, of whatever format."""
     stem, marker, number = file.stem.rpartition("-color")
     if not marker or (number and not number.removeprefix("-").isdecimal()):
         return False
     endings = {file.suffix, *SUFFIXES, *map(str.upper, SUFFIXES)}
-    return any(file.with_name(stem + ending).is_file() for ending in endings)
+    return any(exists(file.with_name(stem + ending)) for ending in endings)

@@ -33,7 +33,6 @@ _COOKIE_DAYS = 365
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
         "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "

@@ -1,4 +1,4 @@
-"""Photographs to batches: decode once into a cache of bytes, split, cut windows."""
+"""Photographs to learn from: decoded once into a cache of bytes, and split."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from platformdirs import user_cache_path
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
 
 from retint.errors import RetintError
-from retint.pictures import Picture, decode
+from retint.pictures import Finding, Picture, decode, look_at_all
 from retint.training.recipe import Data
 
 _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is cut off
@@ -37,6 +35,11 @@ class Photographs:
     images: NDArray[np.uint8]
     sizes: NDArray[np.int64]
     rejected: list[str]
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Some of the images and their sizes, on the CPU."""
+        chosen = indices.cpu()
+        return torch.from_numpy(self.images)[chosen], torch.from_numpy(self.sizes)[chosen]
 
 
 def load_photographs(
@@ -82,7 +85,7 @@ def _key(pictures: Sequence[Picture], data: Data) -> str:
 def _build_cache(
     folder: Path, pictures: Sequence[Picture], data: Data, progress: Callable[[int], None]
 ) -> None:
-    side = data.size if data.fit == "squash" else round(data.size * _LONG_SIDE)
+    side = side_of(data)
     # Machines may share the folder.
     building = folder.with_name(f"{folder.name}.{platform.node()}-{os.getpid()}")
     building.mkdir(parents=True, exist_ok=True)
@@ -93,23 +96,20 @@ def _build_cache(
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     names: list[str] = []
     sizes: list[tuple[int, int]] = []
-    rejected: list[str] = []
-    with ThreadPoolExecutor() as pool:
-        results = pool.map(
-            lambda picture: decode(picture, lambda image: _resize(image, data, side)), pictures
-        )
-        for done, (picture, result) in enumerate(zip(pictures, results, strict=True), start=1):
-            if isinstance(result, str):
-                rejected.append(f"{picture.name}: {result}")
-            else:
-                height, width = result.shape[:2]
-                images[len(names), :height, :width] = result
-                names.append(picture.name)
-                sizes.append((height, width))
-            progress(done)
+    rejected: list[Finding] = []
+    for picture, pixels in look_at_all(
+        pictures,
+        lambda picture: decode(picture, lambda image: resize(image, data)),
+        rejected,
+        progress,
+    ):
+        height, width = pixels.shape[:2]
+        images[len(names), :height, :width] = pixels
+        names.append(picture.name)
+        sizes.append((height, width))
     images.flush()
     np.save(building / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
-    (building / "rejected.txt").write_text("\n".join(rejected), encoding="utf-8")
+    (building / "rejected.txt").write_text("\n".join(map(str, rejected)), encoding="utf-8")
     (building / "names.txt").write_text("\n".join(names), encoding="utf-8")
     try:
         building.rename(folder)
@@ -119,7 +119,14 @@ def _build_cache(
         shutil.rmtree(building)
 
 
-def _resize(image: Image.Image, data: Data, side: int) -> Image.Image:
+def side_of(data: Data) -> int:
+    """The most that a decoded photograph has of rows and of columns."""
+    return data.size if data.fit == "squash" else round(data.size * _LONG_SIDE)
+
+
+def resize(image: Image.Image, data: Data) -> Image.Image:
+    """A photograph as it is kept: squashed, or with a short side of `data.size`."""
+    side = side_of(data)
     if data.fit == "squash":
         return image.resize((side, side), Image.Resampling.BICUBIC)
     scale = data.size / min(image.size)
@@ -143,82 +150,3 @@ def split(count: int, data: Data, seed: int) -> tuple[NDArray[np.int64], NDArray
             "give more, or --set data.validation=0.2"
         )
     return np.sort(order[:-kept]), np.sort(order[-kept:])
-
-
-class Windows:
-    """Batches of square training pictures from photographs, cut on the device that trains.
-
-    Args:
-        photographs: what to cut from; moved to `device` whole where it fits beside the networks.
-        data: the recipe's part that says how.
-        device: where batches are wanted.
-    """
-
-    def __init__(self, photographs: Photographs, data: Data, device: torch.device) -> None:
-        self._data = data
-        self._device = device
-        self._sizes = torch.from_numpy(photographs.sizes).to(device)
-        images = torch.from_numpy(photographs.images)
-        resident = device.type == "cuda" and _fits(images, device)
-        self._images = images.to(device) if resident else images
-
-    def batch(self, indices: Tensor, *, train: bool) -> Tensor:
-        """Give sRGB in [0, 1], (N, 3, size, size) float32; augmented if `train`.
-
-        Draws from torch's global generator of the device.
-        """
-        images = self._images[indices.to(self._images.device)].to(self._device, non_blocking=True)
-        rgb = images.permute(0, 3, 1, 2).float() / 255
-        data = self._data
-        if data.fit == "squash" and not (train and data.rotate):
-            return _mirror_some(rgb) if train and data.flip else rgb
-        return _cut(rgb, self._sizes[indices.to(self._device)], data, train)
-
-
-def _fits(images: Tensor, device: torch.device) -> bool:
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.numel() < free / 2
-
-
-def _mirror_some(rgb: Tensor) -> Tensor:
-    mirrored = torch.rand(len(rgb), 1, 1, 1, device=rgb.device) < 0.5
-    return torch.where(mirrored, rgb.flip(-1), rgb)
-
-
-def _cut(rgb: Tensor, sizes: Tensor, data: Data, train: bool) -> Tensor:
-    """Cut a window out of the valid part of each picture: rotated, mirrored, resized.
-
-    Validation takes the largest square in the middle.
-    """
-    count, side = len(rgb), rgb.shape[-1]
-    size = sizes.to(rgb.dtype)
-    short = size.amin(dim=1)
-    if data.fit == "squash":
-        window, spare = size, torch.zeros_like(size)
-    else:
-        low, high = data.window if train else (1.0, 1.0)
-        share = low + (high - low) * torch.rand(count, device=rgb.device)
-        window = (short * share)[:, None].expand(-1, 2)
-        spare = size - window
-    place = torch.rand(count, 2, device=rgb.device) if train else torch.full_like(spare, 0.5)
-    centre = spare * place + window / 2
-    angle = (torch.rand(count, device=rgb.device) * 2 - 1) * np.deg2rad(data.rotate if train else 0)
-    mirror = torch.ones(count, device=rgb.device)
-    if train and data.flip:
-        mirror = torch.where(torch.rand(count, device=rgb.device) < 0.5, -mirror, mirror)
-    # affine_grid maps output coordinates in [-1, 1] to input coordinates in [-1, 1].
-    half_y, half_x = (window / side).unbind(dim=1)
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    shift = 2 * centre / side - 1
-    theta = torch.stack(
-        (
-            torch.stack((half_x * cos * mirror, -half_x * sin, shift[:, 1]), dim=1),
-            torch.stack((half_y * sin * mirror, half_y * cos, shift[:, 0]), dim=1),
-        ),
-        dim=1,
-    )
-    grid = affine_grid(theta, [count, 3, data.size, data.size], align_corners=False)
-    # Keep rotated corners inside the valid part: its border is repeated.
-    limit = 2 * (size.flip(1) - 0.5) / side - 1
-    grid = torch.minimum(grid, limit[:, None, None, :]).clamp(min=1 / side - 1)
-    return grid_sample(rgb, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -20,7 +20,7 @@ from retint.models import Generator, PatchGAN, Readout, create_generator, initia
 from retint.palette import ab_palette
 from retint.pictures import find_pictures
 from retint.progress import Progress
-from retint.training.data import Photographs, Windows, load_photographs, split
+from retint.training.data import Photographs, load_photographs, split
 from retint.training.distributed import require_same, share_statistics, start, together
 from retint.training.graphs import draw_graphs, save_grid
 from retint.training.losses import nearest_histogram, rebalancing_weights
@@ -28,7 +28,9 @@ from retint.training.page import duration, write_page
 from retint.training.recipe import Recipe
 from retint.training.run import Run, git_revision, load_weights
 from retint.training.step import LOSSES, GraphedStep, Step
+from retint.training.stream import Stream
 from retint.training.validation import predict, validate
+from retint.training.windows import Windows
 
 _GRID_ITERATIONS = {1, 5, 10, 50, 100, 249}  # the report's, section 5.5
 _GRID_PICTURES = 6
@@ -95,9 +97,10 @@ class _Trainer:
         torch.backends.cudnn.benchmark = True
 
         require_same(self.accelerator, recipe, "has another recipe: give all the same command")
-        photographs = self._photographs(photos, cache)
+        self.photographs = photographs = self._photographs(photos, cache)
         with together(self.accelerator):
             training, validation = split(len(photographs.names), recipe.data, recipe.seed)
+        self.rejected = len(photographs.rejected)
         self.training = torch.from_numpy(training)
         self.validation = torch.from_numpy(validation).to(self.device)
         self.windows = Windows(photographs, recipe.data, self.device)
@@ -155,7 +158,7 @@ class _Trainer:
         def learn(indices: Tensor) -> Tensor:
             return step(self.windows.batch(indices, train=True))
 
-        graphed = self.device.type == "cuda" and self.accelerator.num_processes == 1
+        graphed = self.windows.resident and self.accelerator.num_processes == 1
         one_step = GraphedStep(learn, self.device) if graphed else learn
         total = stage.epochs * self.steps_per_epoch
         while self.epoch < start + stage.epochs:
@@ -219,6 +222,13 @@ class _Trainer:
 
     def _finish_epoch(self, stage: int, losses: dict[str, float], rate: float) -> None:
         """Validate and show the generator."""
+        rejected = len(self.photographs.rejected)
+        if rejected > self.rejected:  # of a stream: nothing else reads them so late
+            self.progress.say(
+                f"{rejected} photographs so far are of no use, such as "
+                f"{self.photographs.rejected[-1]}; 'retint data check' names them all"
+            )
+            self.rejected = rejected
         self.figures = validate(
             self.judged, self.windows, self.validation, self.readout, self.accelerator
         )
@@ -274,19 +284,28 @@ class _Trainer:
             self.progress.say(f"wrote {model}: retint colorize photo.jpg --model {model}")
         self.accelerator.end_training()
 
-    def _photographs(self, photos: Path, cache: Path | None) -> Photographs:
-        """One process of each machine decodes, the others then find its cache."""
+    def _photographs(self, photos: Path, cache: Path | None) -> Photographs | Stream:
+        """What the recipe says; of a cache, one process of each machine makes it for the others."""
+        photographs: Photographs | Stream
+        if self.recipe.data.stream:
+            with together(self.accelerator):
+                photographs = Stream(find_pictures(photos), self.recipe.data)
+        else:
+            photographs = self._cached(photos, cache)
+        require_same(
+            self.accelerator,
+            photographs.names,
+            f"finds other photographs in {photos} than the first",
+        )
+        return photographs
+
+    def _cached(self, photos: Path, cache: Path | None) -> Photographs:
         for decodes in (True, False):
             with together(self.accelerator):
                 if self.accelerator.is_local_main_process == decodes:
                     pictures = find_pictures(photos)
                     with self.progress.task("decoding photographs", len(pictures)) as advance:
                         photographs = load_photographs(pictures, self.recipe.data, advance, cache)
-        require_same(
-            self.accelerator,
-            photographs.names,
-            f"finds other photographs in {photos} than the first",
-        )
         return photographs
 
     def _make_generator(self, init: str | None) -> None:
@@ -342,7 +361,12 @@ class _Trainer:
         histogram = torch.zeros(len(palette), device=self.device)
         sums = torch.zeros(2, device=self.device)
         needs_palette = any(stage.palette for stage in self.recipe.stages)
-        some = self.training[:: max(1, len(self.training) // _COLOR_SAMPLE)]
+        if isinstance(self.photographs, Stream):  # as they lie, which is faster read
+            order = self.photographs.shuffled(self.training, self.recipe.seed)
+            some = order[:_COLOR_SAMPLE]
+            self.photographs.expect(some)
+        else:
+            some = self.training[:: max(1, len(self.training) // _COLOR_SAMPLE)]
         for indices in some.split(32):
             rgb = self.windows.batch(indices, train=False)[:, :, ::4, ::4]
             ab = lab.rgb_to_lab(rgb, axis=1)[:, 1:]
@@ -352,11 +376,16 @@ class _Trainer:
 
     def _shuffled_batches(self) -> Tensor:
         """Picture indices of an epoch, (steps, batch), this process's share of them."""
-        order = torch.Generator().manual_seed(self._epoch_seed(0))
-        shuffled = self.training[torch.randperm(len(self.training), generator=order)]
+        if isinstance(self.photographs, Stream):
+            shuffled = self.photographs.shuffled(self.training, self._epoch_seed(0))
+        else:
+            order = torch.Generator().manual_seed(self._epoch_seed(0))
+            shuffled = self.training[torch.randperm(len(self.training), generator=order)]
         whole = shuffled[: self.steps_per_epoch * self.batch]
         shares = whole.view(self.steps_per_epoch, self.accelerator.num_processes, -1)
         mine = shares[:, self.accelerator.process_index]
+        if isinstance(self.photographs, Stream):
+            self.photographs.expect(mine[self.first_step :])
         return mine.to(self.device)
 
     def _seed_steps(self, done: int) -> None:

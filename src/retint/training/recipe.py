@@ -37,6 +37,12 @@ class Data(_Section):
     )
     flip: bool = Field(True, description="mirror half of the training pictures")
     rotate: float = Field(0.0, ge=0, le=45, description="largest random rotation, degrees")
+    stream: int | None = Field(
+        None,
+        ge=1,
+        description="decoded photographs in memory to draw the next from, where there is no disk "
+        "for all; null: all are decoded once into a cache",
+    )
     degrade: float = Field(
         0.0, ge=0, le=1, description="share of the training inputs aged like old photographs"
     )

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from retint import lab
 from retint.models import Generator, Readout
-from retint.training.data import Windows
 from retint.training.losses import normalized_lab_to_rgb
+from retint.training.windows import Windows
 
 
 @torch.no_grad()

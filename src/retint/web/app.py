@@ -31,7 +31,7 @@ from retint.web.jobs import DONE, File, Job, JobStore, JobWorker, StorageError
 from retint.web.pictures import add_pictures
 from retint.web.service import RETRY_AFTER, BusyError, Result, Service, Wish, model_facts
 from retint.web.settings import Settings
-from retint.web.wishes import wish_of
+from retint.web.wishes import only_wish_of
 
 _ANY_PICTURE = {
     "requestBody": {
@@ -200,7 +200,7 @@ def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
         responses={**_PICTURE, **_ERRORS},
         response_class=Response,
     )
-    async def colorize(request: Request, wish: Annotated[Wish, Depends(wish_of)]) -> Response:
+    async def colorize(request: Request, wish: Annotated[Wish, Depends(only_wish_of)]) -> Response:
         """Colour a photograph; answers with the picture, or with JSON if that is accepted."""
         data = await _one_photograph(request)
         try:
@@ -225,7 +225,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         "/v1/jobs", status_code=202, tags=["jobs"], openapi_extra=_MANY_PICTURES, responses=_ERRORS
     )
     async def make(
-        request: Request, response: Response, wish: Annotated[Wish, Depends(wish_of)]
+        request: Request, response: Response, wish: Annotated[Wish, Depends(only_wish_of)]
     ) -> dict[str, Any]:
         """Hand in many or large photographs, to be fetched later."""
         if wish.options.get("hints"):

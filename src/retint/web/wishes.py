@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Depends, HTTPException, Query, Request
 
 from retint.colorizer import Options
 from retint.hints import parse_hint
@@ -31,3 +32,12 @@ def wish_of(
         options["hints"] = [parse_hint(text) for text in hint]
     format_name = format_of_name(format).name if format else None
     return Wish(options, format_name, quality, recolor, model)
+
+
+def only_wish_of(request: Request, wish: Annotated[Wish, Depends(wish_of)]) -> Wish:
+    """The same, of a query that has nothing else."""
+    known = inspect.signature(wish_of).parameters
+    for name in request.query_params:
+        if name not in known:
+            raise HTTPException(422, f"there is no option '{name}': use {', '.join(known)}")
+    return wish

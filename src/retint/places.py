@@ -1,0 +1,89 @@
+"""What lies where: all that planning and the journal ask of folders, and write into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+from retint.photo import SUFFIXES, remove_partial_files
+
+State = tuple[int, int]
+"""What changes when a file does: its size, and the time of the change or what stands for it."""
+
+
+class Places:
+    """Folders of this machine; `retint.scale.urls` knows those at URLs, too.
+
+    Attributes:
+        at_once: how many lines the journal is best given at a time.
+    """
+
+    at_once = 1
+
+    def is_folder(self, path: Path) -> bool:
+        """Whether there is a folder of this name."""
+        return path.is_dir()
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is anything of this name."""
+        return path.exists()
+
+    def state(self, path: Path) -> State | None:
+        """What changes when the file does; None if it is gone."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
+
+    def is_same(self, one: Path, other: Path) -> bool:
+        """Whether both are names of one file that exists."""
+        return one.exists() and other.exists() and one.samefile(other)
+
+    def inside(self, path: Path, folder: Path) -> PurePath:
+        """A path below a folder, as seen from there."""
+        return path.relative_to(folder)
+
+    def photographs(self, folder: Path, out: Path | None, problems: list[str]) -> list[Path]:
+        """Photographs below a folder, sorted, but for those in `out`."""
+        return sorted(_walk(folder, out, problems, {folder.resolve()}))
+
+    def remove_partial_files(self, paths: Iterable[Path]) -> None:
+        """Remove what killed runs left half written of these files."""
+        remove_partial_files(paths)
+
+    def read(self, path: Path) -> bytes:
+        """All that was appended to a file; nothing if there is none."""
+        return path.read_bytes() if path.exists() else b""
+
+    def append(self, path: Path, lines: bytes) -> None:
+        """Add lines to a file, which is made with the first."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(lines)
+
+
+HERE = Places()
+"""This machine's."""
+
+
+def _walk(folder: Path, out: Path | None, problems: list[str], seen: set[Path]) -> Iterator[Path]:
+    """Photographs below a folder, through symbolic links but never twice through the same."""
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        problems.append(f"{folder} cannot be read: {error.strerror}")
+        return
+    for entry in entries:
+        if entry.is_dir():
+            place = entry.resolve()
+            if out is not None and place == out.resolve():
+                continue  # results of an earlier run are no photographs
+            if place in seen:
+                if entry.is_symlink():
+                    problems.append(f"{entry} leads to a folder that is coloured already")
+                continue
+            seen.add(place)
+            yield from _walk(entry, out, problems, seen)
+        elif entry.suffix.lower() in SUFFIXES and not entry.name.startswith("."):
+            yield entry

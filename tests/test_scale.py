@@ -1,0 +1,231 @@
+"""Many processes, and URLs: the same files as from one machine, whatever dies."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from commands import fails_in_one_line, retint_here
+
+pytest.importorskip("ray", reason="needs the scale extra")
+
+from retint.scale.cluster import Cluster
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+COUNT = 10
+RAY = ("--engine", "ray", "--workers", 2)
+COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    with Cluster(workers=2).connected():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def same_date(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """A folder of ten grey photographs, two levels deep, one in a format without metadata."""
+    folder = tmp_path_factory.mktemp("scans")
+    (folder / "old").mkdir()
+    samples = sorted(SAMPLES.glob("*.jpg"))
+    for number in range(COUNT):
+        with Image.open(samples[number % len(samples)]) as image:
+            grey = image.convert("L").resize((640 + number, 480))
+        grey.save(folder / ("old" if number % 2 else ".") / f"{number:02d}.jpg")
+    grey.save(folder / "old" / "last.jp2")
+    (folder / "old" / "last.jp2.xmp").write_text("no packet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(scans, tmp_path_factory):
+    """What the one-machine run makes of them."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+        assert retint_here("colorize", scans, "-o", out).returncode == 0
+    return contents(out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if path.suffix != ".jsonl"
+    }
+
+
+def coloring_workers() -> list[int]:
+    """Processes of this session's Ray that are at a photograph."""
+    lines = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,command="], capture_output=True, text=True
+    ).stdout.splitlines()
+    rows = [line.split(None, 2) for line in lines]
+    parents = {pid: parent for pid, parent, _ in rows}
+    return [
+        int(pid)
+        for pid, parent, command in rows
+        if command.startswith("ray::_Worker.color") and parents.get(parent) == str(os.getpid())
+    ]
+
+
+@contextmanager
+def killer(times: int) -> Iterator[list[int]]:
+    """Kill workers with a photograph in hand, so often; give who was killed."""
+    killed: list[int] = []
+    stop = threading.Event()
+
+    def kill() -> None:
+        while len(killed) < times and not stop.wait(0.02):
+            for pid in coloring_workers()[:1]:
+                if pid not in killed:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_the_same_files_as_from_one_machine_and_nothing_is_done_twice(scans, plain, tmp_path):
+    out, page = tmp_path / "out", tmp_path / "run.html"
+    done = retint_here("colorize", scans, "-o", out, *RAY, "--report", page)
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == plain
+    assert len(done.stdout.splitlines()) == COUNT + 2  # and the report
+    assert page.read_text().count("<img") == 2 * (COUNT + 1)
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
+    assert times[out / "00-color.jpg"] == (scans / "00.jpg").stat().st_mtime_ns
+    for options in (RAY, ()):  # either engine goes on with what the other has done
+        again = retint_here("colorize", scans, "-o", out, *options)
+        assert again.returncode == 0
+        assert "0 coloured, 0 failed, 0 skipped, 11 done before" in again.stderr
+    other = retint_here("colorize", scans, "-o", out, *RAY, "--strength", 0.5)
+    assert other.returncode == 1
+    assert other.stderr.count("exists: add --overwrite") == COUNT + 1
+    assert contents(out) == plain
+
+
+def test_killed_workers_lose_nothing_and_double_nothing(scans, plain, tmp_path):
+    out = tmp_path / "out"
+    with killer(2) as killed:
+        done = retint_here("colorize", scans, "-o", out, *RAY)
+    assert killed
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == plain
+    written = [line for line in done.stdout.splitlines() if " -> " in line]
+    assert len(written) == len(set(written)) == COUNT + 1
+
+
+def test_a_photograph_that_ends_its_workers_is_named(scans, tmp_path):
+    large = tmp_path / "in" / "large.png"
+    large.parent.mkdir()
+    with Image.open(scans / "00.jpg") as image:
+        image.resize((4000, 3000)).save(large)
+    out = tmp_path / "out"
+    with killer(3) as killed:
+        done = retint_here("colorize", large.parent, "-o", out, *RAY)
+    assert len(killed) == 3
+    assert done.returncode == 1
+    assert "large.png ended 3 workers" in done.stderr
+    assert not list(out.rglob("*.png"))
+    assert not list(out.rglob(".*"))  # nor anything half written
+
+
+def test_a_killed_run_goes_on_and_bad_photographs_are_named(scans, plain, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(scans, photos)
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    process = subprocess.Popen(
+        [*COMMAND, photos, "-o", out, *map(str, RAY)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    process.stdout.readline()
+    process.kill()
+    process.communicate()
+    time.sleep(1)  # until Ray has noticed, and ended its workers
+    assert 0 < len(list(out.rglob("*.jpg"))) < COUNT
+    done = retint_here("colorize", photos, "-o", out, *RAY)
+    assert done.returncode == 1
+    assert "broken.jpg is not a picture" in done.stderr
+    assert "1 failed" in done.stderr
+    assert contents(out) == plain
+
+
+def test_urls(scans, plain, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out put"
+    shutil.copytree(scans, photos)
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    command = ("colorize", photos.as_uri(), "-o", f"file://{out}", *RAY)
+    with killer(1) as killed:
+        done = retint_here(*command)
+    assert killed
+    assert done.returncode == 1
+    assert f"{photos.as_uri()}/broken.jpg is not a picture" in done.stderr
+    assert f"file://{out}/old/01-color.jpg" in done.stdout
+    assert contents(out) == plain
+    again = retint_here(*command)
+    assert "0 coloured, 1 failed, 0 skipped, 11 done before" in again.stderr
+    (photos / "00.jpg").write_bytes((photos / "02.jpg").read_bytes())
+    changed = retint_here(*command)
+    assert "00-color.jpg exists: add --overwrite" in changed.stderr
+    replaced = retint_here(*command, "--overwrite", "--format", "png", "--seed", 3)
+    assert "11 coloured, 1 failed" in replaced.stderr
+    assert len(list(out.rglob("*.png"))) == COUNT + 1
+    assert not list(out.rglob("*partial*"))
+
+
+def test_what_makes_no_sense_is_refused_in_a_line(scans, tmp_path):
+    out = ("-o", tmp_path / "out")
+    url = scans.as_uri()
+    fails_in_one_line(retint_here("colorize", url, *out), url, "needs --engine ray")
+    fails_in_one_line(retint_here("colorize", scans, *out, "--workers", 2), "needs --engine ray")
+    fails_in_one_line(retint_here("colorize", scans, *out, *RAY, "--watch"), "--watch")
+    fails_in_one_line(
+        retint_here("colorize", scans, *out, *RAY, "--hint", "1,1,#ff0000"), "--hint", "ray"
+    )
+    nowhere = retint_here("colorize", "nosuch://photos", *out, *RAY)
+    fails_in_one_line(nowhere, "nosuch://photos cannot be opened")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_extra_a_line_says_what_to_install(scans, tmp_path):
+    code = "import sys; sys.modules['ray'] = None; from retint.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "colorize", scans, "-o", tmp_path / "out", "--engine", "ray"],
+        capture_output=True,
+        text=True,
+    )
+    fails_in_one_line(done, "scale extra", "pip install")
+
+
+def test_the_one_machine_run_loads_no_ray(scans, tmp_path):
+    code = (
+        "import sys; from retint.cli import app; app(standalone_mode=False); "
+        "assert not {'ray', 'fsspec', 'upath'} & set(sys.modules)"
+    )
+    target = tmp_path / "out.jpg"
+    done = subprocess.run([sys.executable, "-c", code, "colorize", scans / "00.jpg", "-o", target])
+    assert done.returncode == 0
+    assert target.exists()
