@@ -5,7 +5,7 @@ PYTHON ?= python3
 export UV_PYTHON ?= $(PYTHON)
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo install test lint bench docs licences audit coverage clean
+.PHONY: help demo install test lint faults bench docs licences audit coverage clean
 .PHONY: test-lowest test-newest release-check
 
 help:  ## List the targets
@@ -31,6 +31,9 @@ lint:  ## Check style and types (after make test has installed the tools)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+faults:  ## Try all of tests/faults/, an hour: kills, full disks, damage, fuzzing, leaks
+	RETINT_FAULTS=1 .venv/bin/pytest tests/faults
 
 bench:  ## Print the tables of benchmarks/ (after make test has installed everything)
 	.venv/bin/python benchmarks/startup.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -86,7 +87,7 @@ class Colorizer:
         provenance: bool = True,
     ) -> None:
         # Made while the model is opened: with one photograph, that is a sixth of the whole time.
-        threading.Thread(target=chroma_limits).start()
+        threading.Thread(target=_prepare_limits).start()
         self.model = model if isinstance(model, Model) else open_model(model, providers)
         self.provenance = provenance
         self.date: str | None = None
@@ -200,6 +201,11 @@ class Colorizer:
             tone="kept" if keep_tone else "taken out where there was one",
             date=self.date or now(),
         )
+
+
+def _prepare_limits() -> None:
+    with suppress(Exception):  # lack of memory, which is told where the limits are needed
+        chroma_limits()
 
 
 @cache

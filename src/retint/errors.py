@@ -1,8 +1,8 @@
 """The one kind of error that retint raises for what its user can mend; and lack of memory."""
 
 _OF_MEMORY = (
-    *("alloc", "insufficient memory", "out of memory"),
-    *("can't start new thread", "failed to map segment"),
+    *("bad_alloc", "bad allocation", "failed to allocate", "cannot allocate", "unable to allocate"),
+    *("insufficient memory", "out of memory", "can't start new thread", "failed to map segment"),
 )
 
 

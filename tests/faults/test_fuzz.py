@@ -60,7 +60,7 @@ def test_the_pictures_that_are_mutated_are_good(decoder, name):
 
 
 def test_mutated_pictures_are_read_or_refused(decoder):
-    @fuzzed(rounds(1_000, 100_000))
+    @fuzzed(rounds(600, 100_000))
     @given(damaged_pictures())
     def take(data):
         kind, detail = decoder.take(data)
@@ -70,7 +70,7 @@ def test_mutated_pictures_are_read_or_refused(decoder):
 
 
 def test_mutated_pictures_over_http(client):
-    @fuzzed(rounds(200, 10_000))
+    @fuzzed(rounds(100, 10_000))
     @given(damaged_pictures())
     def post(data):
         answer = client.post("/v1/colorize?recolor=true", content=data)

@@ -102,8 +102,7 @@ def test_a_full_disk_leaves_no_halves(scans, small_disk):
     assert contents(scans) == before
 
 
-@whole_suite
-@pytest.mark.parametrize("room", [100, 1_000, 5_000, 20_000])
+@pytest.mark.parametrize("room", rounds((1_000,), (100, 1_000, 2_000, 5_000, 20_000)))
 def test_disks_with_less_and_less_room(scans, tmp_path, room):
     done = limited(_FULL_DISK.format(room), "colorize", scans, "-o", tmp_path / "out")
     assert done.returncode == 1
@@ -132,13 +131,13 @@ def test_a_film_goes_on_when_there_is_room_again(tmp_path):
 
 
 @whole_suite
-@pytest.mark.parametrize("room", [0, 10_000, 300_000, 1_500_000])
+@pytest.mark.parametrize("room", [2_000, 300_000, 1_500_000])
 def test_a_training_that_runs_out_of_room_says_so(photographs, tmp_path, room):
     changes = ("data.size=64", "generator.options.width=8", "generator.options.depth=6")
     options = [part for change in (*changes, "stages.0.epochs=1") for part in ("--set", change)]
     command = ("train", photographs, "--recipe", "unet-gan", *options, "-o", tmp_path / "run")
     done = limited(_FULL_DISK.format(room), *command)
-    fails_in_one_line(done, "room" if room else "")
+    fails_in_one_line(done, "room")
     assert not list(tmp_path.rglob("generator.onnx"))
     for checkpoint in tmp_path.rglob("*.safetensors"):
         assert limited("", "export", checkpoint.parent).returncode == 0

@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 from retint.photo import pillow
 from retint.photo.formats import FORMATS, enable_heif, format_of
 from retint.photo.metadata import xmp_bytes
@@ -230,6 +230,8 @@ def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> 
     except (RetintError, OSError, MemoryError):
         raise
     except Exception as error:  # each encoder has errors of its own
+        if lacks_memory(error):
+            raise MemoryError from error
         raise _UnfitError(f"{format_name} cannot hold it ({_first_line(error)})") from error
 
 
@@ -299,9 +301,9 @@ def _named_errors(name: str) -> Iterator[None]:
         raise RetintError(f"{name} is not a picture that retint can read") from error
     except FileNotFoundError as error:
         raise RetintError(f"{name} does not exist") from error
-    except MemoryError:
-        raise
     except Exception as error:  # each decoder has errors of its own
+        if lacks_memory(error):
+            raise MemoryError from error
         line = _first_line(error)
         raise RetintError(f"{name} cannot be read ({line}): the file may be damaged") from error
 

@@ -96,7 +96,9 @@ def encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> N
     if format_name == "PNG":
         options.pop("xmp", None)
         options["pnginfo"] = _png_texts(photo)
-    image.save(stream, format_name, **options)
+    encoded = io.BytesIO()  # on a full disk, Pillow does not notice that the end is missing
+    image.save(encoded, format_name, **options)
+    stream.write(encoded.getbuffer())
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
