@@ -32,7 +32,7 @@ lint:  ## Check style and types (after make test has installed the tools)
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-faults:  ## Try all of tests/faults/, an hour: kills, full disks, damage, fuzzing, leaks
+faults:  ## Try all of tests/faults/, which takes long: kills, full disks, damage, fuzzing, leaks
 	RETINT_FAULTS=1 .venv/bin/pytest tests/faults
 
 bench:  ## Print the tables of benchmarks/ (after make test has installed everything)
