@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from PIL import Image
 from skimage import data
 
 settings.register_profile("retint", deadline=None)  # machines are busy at times
@@ -21,8 +22,6 @@ def colour_photo() -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 24 colour photographs, cut from larger ones, for training."""
-    from PIL import Image
-
     folder = tmp_path_factory.mktemp("photographs")
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
         picture = getattr(data, name)()
@@ -30,4 +29,16 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             top, left = 40 * (part // 3), 60 * (part % 3)
             cut = picture[top : top + 200, left : left + 260]
             Image.fromarray(cut).save(folder / f"{name}-{part}.jpg", quality=92)
+    return folder
+
+
+@pytest.fixture
+def scans(tmp_path: Path, colour_photo: NDArray[np.uint8]) -> Path:
+    """A folder of 16 grey photographs, two levels deep."""
+    folder = tmp_path / "scans"
+    for number in range(16):
+        path = folder / ("old" if number % 2 else ".") / f"{number:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cut = colour_photo[number * 20 : number * 20 + 160, :200]
+        Image.fromarray(cut).convert("L").save(path)
     return folder

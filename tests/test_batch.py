@@ -21,18 +21,6 @@ def same_date(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
 
 
-@pytest.fixture
-def scans(tmp_path, colour_photo):
-    """A folder of 16 grey photographs, two levels deep."""
-    folder = tmp_path / "scans"
-    for number in range(16):
-        path = folder / ("old" if number % 2 else ".") / f"{number:02d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cut = colour_photo[number * 20 : number * 20 + 160, :200]
-        Image.fromarray(cut).convert("L").save(path)
-    return folder
-
-
 def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colour_photo):
     out = tmp_path / "out"
     assert retint_here("colorize", scans, "-o", out).returncode == 0

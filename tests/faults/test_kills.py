@@ -59,18 +59,6 @@ def contents(folder):
     }
 
 
-@pytest.fixture
-def scans(tmp_path, colour_photo):
-    """A folder of 16 grey photographs, two levels deep."""
-    folder = tmp_path / "scans"
-    for number in range(16):
-        path = folder / ("old" if number % 2 else ".") / f"{number:02d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cut = colour_photo[number * 20 : number * 20 + 160, :200]
-        Image.fromarray(cut).convert("L").save(path)
-    return folder
-
-
 def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(scans, tmp_path, chance):
     whole, stopped = tmp_path / "whole", tmp_path / "killed"
     assert retint("colorize", scans, "-o", whole).returncode == 0
