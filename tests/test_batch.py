@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +133,14 @@ def test_sepia_is_taken_out_and_colours_come_from_the_model(tmp_path, colour_pho
     # No brown veil: the mean colours of both lie together, unlike those of the sepia print.
     assert np.abs((sepia_colored - grey_colored).mean((0, 1)) @ [1, -1, 0]) < 6
     assert (sepia_colored != kept).any()
+
+
+def test_a_report_holds_what_was_done_before(scans, tmp_path):
+    out = tmp_path / "out"
+    assert retint_here("colorize", scans, "-o", out).returncode == 0
+    done = retint_here("colorize", scans, "-o", out, "--report", tmp_path / "run.html")
+    assert "16 done before" in done.stderr
+    assert "16 coloured, 0 failed" in (tmp_path / "run.html").read_text()
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert {Path(line["written"][0]).is_file() for line in lines} == {True}
+    assert {line["note"] for line in lines} == {"done before"}

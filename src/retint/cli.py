@@ -129,7 +129,8 @@ _Seed = Annotated[
     typer.Option(min=0, help="Choose one of the colourings; the same seed, the same colours."),
 ]
 _Strength = Annotated[
-    float, typer.Option(min=0.0, help="Gain on the colours: 0 is grey, 1 as the model says.")
+    float,
+    typer.Option(min=0.0, max=10.0, help="Gain on the colours: 0 is grey, 1 as the model says."),
 ]
 _Provider = Annotated[
     str | None,

@@ -239,6 +239,8 @@ class Run:
         for job in plan.jobs:
             if self._journal and self._journal.is_done(job, anew=self._request.overwrite):
                 self.totals.done_before += 1
+                if self._report:
+                    self._report.add_done(job)
                 continue
             existing = [target for target in job.targets if self._places.exists(target)]
             if not existing or self._request.overwrite or self._was_begun(job):

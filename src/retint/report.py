@@ -17,6 +17,7 @@ from retint.batch import Outcome
 from retint.errors import RetintError
 from retint.pages import render
 from retint.photo import encode_photo, read_photo
+from retint.plan import Job
 
 _MOST_PICTURES = 500  # on the page: it carries its thumbnails
 _THUMBNAIL = 320  # pixels on the long side
@@ -52,6 +53,7 @@ class Report:
                 os.truncate(self._lines, lines.rfind(b"\n") + 1)
             else:
                 self._lines.write_bytes(b"")
+            self._told = {entry["source"] for entry in _entries(self._lines)}
 
     def add(self, outcome: Outcome) -> None:
         """Write the line of a photograph."""
@@ -66,6 +68,11 @@ class Report:
             height=height,
             seconds=round(outcome.seconds, 3),
         )
+
+    def add_done(self, job: Job) -> None:
+        """Write the line of a photograph that an earlier run has coloured, if it has none yet."""
+        if str(job.source) not in self._told:
+            self.add(Outcome(job, written=job.targets, note="done before"))
 
     def add_problem(self, line: str) -> None:
         """Write the line of what kept a photograph from being started."""
@@ -99,6 +106,7 @@ class Report:
     def _write(self, **line: Any) -> None:
         with _named_errors(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        self._told.add(line["source"])
 
 
 @contextmanager

@@ -110,7 +110,10 @@ def enable_heif() -> None:
         RetintError: if the extra is not installed.
     """
     if find_spec("pillow_heif") is None:
-        raise RetintError("HEIC pictures need the extra 'heif': pip install 'retint[heif]'")
+        raise RetintError(
+            "HEIC pictures need the heif extra: run 'make install' in the clone, or "
+            "pip install '.[heif]' there"
+        )
     import pillow_heif
 
     pillow_heif.register_heif_opener()

@@ -150,7 +150,9 @@ def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise RetintError(f"recipe {name_or_file}: {key}: {first['msg'].lower()}") from error
+        unknown = first["type"] == "extra_forbidden"
+        cause = "there is no such value" if unknown else first["msg"].lower()
+        raise RetintError(f"recipe {name_or_file}: {key}: {cause}") from error
 
 
 def _shipped() -> Any:

@@ -25,7 +25,7 @@ from zipfile import ZipFile
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -107,7 +107,8 @@ class Run:
         said = {_DIGEST: _digest(tensors)}
         for name in ("generator", "best") if best else ("generator",):
             beside = self.folder / f"{name}.partial"
-            save_file(tensors, beside, said)
+            # Not save_file(), which makes files that their owner alone can read.
+            beside.write_bytes(save(tensors, said))
             beside.replace(self.folder / f"{name}.safetensors")
         beside = self.checkpoint.with_suffix(".partial")
         torch.save({**state, "metrics_size": size}, beside)
