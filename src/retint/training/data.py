@@ -36,6 +36,11 @@ class Photographs:
     sizes: NDArray[np.int64]
     rejected: list[str]
 
+    def shuffled(self, indices: Tensor, seed: int) -> Tensor:
+        """An order of `indices` for an epoch, drawn over all of them."""
+        order = torch.Generator().manual_seed(seed)
+        return indices[torch.randperm(len(indices), generator=order)]
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Some of the images and their sizes, on the CPU."""
         chosen = indices.cpu()

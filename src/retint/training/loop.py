@@ -376,11 +376,7 @@ class _Trainer:
 
     def _shuffled_batches(self) -> Tensor:
         """Picture indices of an epoch, (steps, batch), this process's share of them."""
-        if isinstance(self.photographs, Stream):
-            shuffled = self.photographs.shuffled(self.training, self._epoch_seed(0))
-        else:
-            order = torch.Generator().manual_seed(self._epoch_seed(0))
-            shuffled = self.training[torch.randperm(len(self.training), generator=order)]
+        shuffled = self.photographs.shuffled(self.training, self._epoch_seed(0))
         whole = shuffled[: self.steps_per_epoch * self.batch]
         shares = whole.view(self.steps_per_epoch, self.accelerator.num_processes, -1)
         mine = shares[:, self.accelerator.process_index]
