@@ -104,11 +104,11 @@ class Run:
     def _save(self, state: dict[str, Any], weights: Mapping[str, Tensor], *, best: bool) -> None:
         size = self._metrics.stat().st_size if self._metrics.exists() else 0
         tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-        said = {_DIGEST: _digest(tensors)}
+        # Not save_file(), which makes files that their owner alone can read.
+        encoded = save(tensors, {_DIGEST: _digest(tensors)})
         for name in ("generator", "best") if best else ("generator",):
             beside = self.folder / f"{name}.partial"
-            # Not save_file(), which makes files that their owner alone can read.
-            beside.write_bytes(save(tensors, said))
+            beside.write_bytes(encoded)
             beside.replace(self.folder / f"{name}.safetensors")
         beside = self.checkpoint.with_suffix(".partial")
         torch.save({**state, "metrics_size": size}, beside)
