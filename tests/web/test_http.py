@@ -113,6 +113,18 @@ def test_a_photograph_in_colours_only_when_asked(client, colour_photo):
     assert asked.status_code == 200
 
 
+def test_pages_that_have_colours_keep_them_as_with_the_command(client, colour_photo, tmp_path):
+    colours = Image.fromarray(colour_photo[:120, :160])
+    source = tmp_path / "pages.tif"
+    colours.convert("L").convert("RGB").save(source, save_all=True, append_images=[colours])
+    answer = client.post("/v1/colorize", content=source.read_bytes())
+    assert retint("colorize", source, "-o", tmp_path / "a.tif").returncode == 0
+    assert answer.content == (tmp_path / "a.tif").read_bytes()
+    with Image.open(io.BytesIO(answer.content)) as result:
+        result.seek(1)
+        assert (np.asarray(result) == np.asarray(colours)).all()
+
+
 def talk(client, request: bytes, pause: float = 0.0) -> bytes:
     with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
         connection.settimeout(20)
