@@ -18,6 +18,7 @@ from retint.errors import RetintError
 from retint.pages import render
 from retint.photo import encode_photo, read_photo
 from retint.plan import Job
+from retint.whole import whole_file
 
 _MOST_PICTURES = 500  # on the page: it carries its thumbnails
 _THUMBNAIL = 320  # pixels on the long side
@@ -97,10 +98,8 @@ class Report:
             pictures=[_pair(*pair) for pair in pairs[:_MOST_PICTURES]],
             more=max(0, len(pairs) - _MOST_PICTURES),
         )
-        beside = self._page.with_name(f".{self._page.name}.partial")
-        with _named_errors(self._page):
+        with _named_errors(self._page), whole_file(self._page) as beside:
             beside.write_text(page, encoding="utf-8", errors="backslashreplace")
-            os.replace(beside, self._page)  # noqa: PTH105 - rename, atomically
         return self._page
 
     def _write(self, **line: Any) -> None:

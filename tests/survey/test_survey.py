@@ -30,6 +30,7 @@ from retint.survey.build import Protocol, build_survey, open_survey
 from retint.survey.report import results_of
 from retint.survey.store import NAME, Session, Store
 from retint.survey.trials import Kind, draw_trials
+from retint.whole import partial_path
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHORT = Protocol(practice=1, trials=2, checks=1, seconds=0.05)
@@ -286,7 +287,7 @@ def test_a_killed_survey_has_all_answers_and_goes_on(photos, tmp_path):
 
 
 def test_a_killed_build_begins_anew(photos, tmp_path):
-    left = tmp_path / "out" / ".pictures.partial" / "00001-truth.png"
+    left = partial_path(tmp_path / "out" / "pictures", sole=True) / "00001-truth.png"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half a picture")
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
