@@ -15,7 +15,7 @@ from retint.errors import RetintError, lacks_memory
 from retint.hints import read_hints
 from retint.photo import QUALITY, Photo, losses, read_photo, read_sizes, write_photo
 from retint.photo.provenance import read_provenance
-from retint.plan import Job
+from retint.plan import Task
 from retint.tone import Kind, kind_of
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ _AHEAD = 2  # photographs decoded, and results encoded, while another is coloure
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """What became of a task.
 
     Attributes:
-        job: photograph and wanted results.
+        task: photograph and wanted results.
         written: files that were written.
         error: what went wrong, in a line, or None.
         skipped: why it was left alone, in a line, or None.
@@ -38,7 +38,7 @@ class Outcome:
         seconds: of work on it, in all stages.
     """
 
-    job: Job
+    task: Task
     written: tuple[Path, ...] = ()
     error: str | None = None
     skipped: str | None = None
@@ -47,8 +47,8 @@ class Outcome:
     seconds: float = 0.0
 
 
-def colorize_jobs(
-    jobs: Iterable[Job],
+def colorize_tasks(
+    tasks: Iterable[Task],
     colorizer: Colorizer,
     options: Options,
     *,
@@ -57,13 +57,13 @@ def colorize_jobs(
     overwrite: bool = False,
     quality: int = QUALITY,
 ) -> Iterator[Outcome]:
-    """Do the jobs in their order; a bad photograph is told in its outcome and the rest goes on.
+    """Do the tasks in their order; a bad photograph is told in its outcome and the rest goes on.
 
     One colouring is that of the seed in `options`, or the most likely one; several are those of
     that seed, or 1, and of the seeds after it.
 
     Args:
-        jobs: photographs and their results.
+        tasks: photographs and their results.
         colorizer: the opened model.
         options: how to colour, the same for all.
         strokes: a file of further hints.
@@ -72,20 +72,20 @@ def colorize_jobs(
         quality: of formats that have one, 1 to 100.
     """
     work = _Work(colorizer, options, strokes, recolor, overwrite, quality)
-    coming = iter(jobs)
-    reading: deque[tuple[Job, int, Future[_Read]]] = deque()
+    coming = iter(tasks)
+    reading: deque[tuple[Task, int, Future[_Read]]] = deque()
     writing: deque[tuple[int, Future[Outcome]]] = deque()
     in_work = 0
     with ThreadPoolExecutor(_AHEAD) as readers, ThreadPoolExecutor(_AHEAD) as writers:
-        job = next(coming, None)
-        while job or reading or writing:
-            while job and len(reading) < _AHEAD:
-                pixels = _pixels_of(job)
+        task = next(coming, None)
+        while task or reading or writing:
+            while task and len(reading) < _AHEAD:
+                pixels = _pixels_of(task)
                 if in_work and in_work + pixels > _MOST_PIXELS:
                     break
                 in_work += pixels
-                reading.append((job, pixels, readers.submit(work.read, job)))
-                job = next(coming, None)
+                reading.append((task, pixels, readers.submit(work.read, task)))
+                task = next(coming, None)
             if reading:
                 current, pixels, read = reading.popleft()
                 colored = work.color(current, read.result())
@@ -100,7 +100,7 @@ def colorize_jobs(
 
 @dataclass(frozen=True)
 class _Read:
-    """A photograph that was read, or an outcome that ends the job; numbers of pages to keep."""
+    """A photograph that was read, or an outcome that ends the task; numbers of pages to keep."""
 
     outcome: Outcome
     photo: Photo | None = None
@@ -116,7 +116,7 @@ class _Colored:
 
 @dataclass(frozen=True)
 class _Work:
-    """The three stages; each ends a job that it cannot do with an outcome that says so."""
+    """The three stages; each ends a task that it cannot do with an outcome that says so."""
 
     colorizer: Colorizer
     options: Options
@@ -125,12 +125,12 @@ class _Work:
     overwrite: bool
     quality: int
 
-    def read(self, job: Job) -> _Read:
+    def read(self, task: Task) -> _Read:
         """Decode the photograph and see whether it is to be coloured."""
         start = time.perf_counter()
-        outcome = Outcome(job)
+        outcome = Outcome(task)
         try:
-            photo = read_photo(job.source)
+            photo = read_photo(task.source)
             height, width = photo.pixels.shape[:2]
             outcome = replace(outcome, size=(width, height))
             options = self.options.copy()
@@ -139,24 +139,26 @@ class _Work:
                 options["hints"] = [*painted, *options.get("hints", ())]
             kept: tuple[int, ...] = ()
             if read_provenance(photo.xmp):
-                outcome = replace(outcome, note=f"{job.source} is coloured anew from its lightness")
+                outcome = replace(
+                    outcome, note=f"{task.source} is coloured anew from its lightness"
+                )
             elif not self.recolor:
                 kept = _coloured_pages(photo)
                 if len(kept) > len(photo.pages):
-                    line = f"{job.source} has colours already: add --recolor to replace them"
+                    line = f"{task.source} has colours already: add --recolor to replace them"
                     return _Read(replace(outcome, skipped=line))
                 if kept:
                     numbers = ", ".join(str(number + 1) for number in kept)
-                    line = f"{job.source}: pages that have colours stay as they are: {numbers}"
+                    line = f"{task.source}: pages that have colours stay as they are: {numbers}"
                     outcome = replace(outcome, note=line)
         except Exception as error:
             return _Read(_failed(outcome, error))
         seconds = time.perf_counter() - start
         shown = f"{width} x {height}, {photo.pixels.dtype}"
-        log.debug("%s: %s, read in %.2f s", job.source, shown, seconds)
+        log.debug("%s: %s, read in %.2f s", task.source, shown, seconds)
         return _Read(replace(outcome, seconds=seconds), photo, options, kept)
 
-    def color(self, job: Job, read: _Read) -> _Colored:
+    def color(self, task: Task, read: _Read) -> _Colored:
         """All the colourings of a photograph."""
         outcome, photo = read.outcome, read.photo
         if photo is None or read.options is None:
@@ -164,9 +166,9 @@ class _Work:
         colored = []
         start = time.perf_counter()
         try:
-            for number in range(len(job.targets)):
+            for number in range(len(task.targets)):
                 options = read.options.copy()
-                if len(job.targets) > 1:
+                if len(task.targets) > 1:
                     seed = options.get("seed")
                     options["seed"] = (1 if seed is None else seed) + number
                 result = self.colorizer.colorize_photo(photo, **options)
@@ -174,14 +176,14 @@ class _Work:
         except Exception as error:
             return _Colored(_failed(outcome, error))
         seconds = time.perf_counter() - start
-        log.debug("%s: coloured in %.2f s", job.source, seconds)
+        log.debug("%s: coloured in %.2f s", task.source, seconds)
         return _Colored(replace(outcome, seconds=outcome.seconds + seconds), tuple(colored))
 
     def write(self, colored: _Colored) -> Outcome:
         """Encode the colourings."""
         outcome = colored.outcome
         start = time.perf_counter()
-        for photo, target in zip(colored.photos, outcome.job.targets, strict=False):
+        for photo, target in zip(colored.photos, outcome.task.targets, strict=False):
             try:
                 write_photo(photo, target, overwrite=self.overwrite, quality=self.quality)
             except Exception as error:
@@ -193,7 +195,7 @@ class _Work:
                 outcome = replace(outcome, note="; ".join(filter(None, (outcome.note, line))))
         seconds = time.perf_counter() - start
         if outcome.written:
-            log.debug("%s: written in %.2f s", outcome.job.source, seconds)
+            log.debug("%s: written in %.2f s", outcome.task.source, seconds)
         return replace(outcome, seconds=outcome.seconds + seconds)
 
 
@@ -216,14 +218,14 @@ def _failed(outcome: Outcome, error: Exception) -> Outcome:
         return replace(outcome, error=str(error))
     if not lacks_memory(error):
         raise error
-    line = f"{outcome.job.source} needs more memory than there is: scale it down"
+    line = f"{outcome.task.source} needs more memory than there is: scale it down"
     return replace(outcome, error=line)
 
 
-def _pixels_of(job: Job) -> int:
-    """Pixels of a job in work: those of the photograph and of its results."""
+def _pixels_of(task: Task) -> int:
+    """Pixels of a task in work: those of the photograph and of its results."""
     try:
-        pixels = sum(width * height for width, height in read_sizes(job.source))
+        pixels = sum(width * height for width, height in read_sizes(task.source))
     except (RetintError, MemoryError):
         return 0  # reading it says why
-    return pixels * (1 + len(job.targets)) // 2
+    return pixels * (1 + len(task.targets)) // 2

@@ -39,14 +39,14 @@ def video(
     log_details(verbose)
     with needs_extra("video", "video"):
         from retint.progress import Progress
-        from retint.video import Coloring, Film, colorize_film, output_path
+        from retint.video import Film, FilmOptions, colorize_film, output_path
 
     target = out or output_path(source)
     with Film(source) as film, Progress().task("colouring", film.length) as advance:
         colorize_film(
             film,
             target,
-            Coloring(model, provider, seed, strength),
+            FilmOptions(model, provider, seed, strength),
             overwrite=overwrite,
             progress=advance,
             say=warn,

@@ -21,7 +21,7 @@ from retint.evaluation.systems import JudgedPicture, System, open_systems
 from retint.merge import Coloring, merge
 from retint.photo import read_photo
 from retint.photo.picture import to_8_bit
-from retint.plan import plan_jobs
+from retint.plan import plan_tasks
 from retint.tone import Kind, kind_of
 from retint.whole import partial_path, whole_folder
 
@@ -224,10 +224,10 @@ def _same(
 def _find(photographs: Path) -> list[Path]:
     if not photographs.is_dir():
         raise RetintError(f"{photographs} is no folder: give one of colour photographs")
-    plan = plan_jobs([photographs], None)
-    if not plan.jobs:
+    plan = plan_tasks([photographs], None)
+    if not plan.tasks:
         raise RetintError(plan.problems[0])
-    return [job.source for job in plan.jobs]
+    return [task.source for task in plan.tasks]
 
 
 def _spread(sources: list[Path], limit: int | None) -> list[Path]:
