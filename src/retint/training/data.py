@@ -40,6 +40,13 @@ class Photographs:
         order = torch.Generator().manual_seed(seed)
         return indices[torch.randperm(len(indices), generator=order)]
 
+    def sample(self, indices: Tensor, count: int, seed: int) -> Tensor:  # noqa: ARG002 - streams ask
+        """About `count` of `indices`, at equal distances, whatever the seed."""
+        return indices[:: max(1, len(indices) // count)]
+
+    def expect(self, order: Tensor) -> None:
+        """Do nothing: all are decoded."""
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Some of the images and their sizes, on the CPU."""
         chosen = indices.cpu()
