@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
+from retint.model import model_path
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
@@ -241,6 +243,20 @@ def test_fine_tuning_starts_from_the_model_that_ships(photographs, tmp_path):
     )
     # At such a learning rate only the norms' running figures move.
     assert np.abs(ours.astype(int) - shipped).mean() < 2
+
+
+def test_a_model_that_knows_one_colouring_is_asked_for_no_more(tmp_path):
+    model = onnx.load(model_path("default"))
+    kept = {prop.key: prop.value for prop in model.metadata_props if prop.key != "sha256"}
+    card = json.loads(kept["retint"])
+    del card["palette"]
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {**kept, "retint": json.dumps(card)})
+    onnx.save(model, tmp_path / "one.onnx")
+    cat = Path(__file__).parent.parent / "samples/cat.jpg"
+    asked = ("colorize", cat, "--model", tmp_path / "one.onnx", "-o", tmp_path / "out")
+    fails_in_one_line(retint(*asked, "--samples", 2), "one.onnx", "leave out --samples")
+    assert retint(*asked).returncode == 0
 
 
 @pytest.mark.parametrize("init", ["default", "nothing.onnx", "text.onnx", "text.safetensors"])

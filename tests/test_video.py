@@ -117,6 +117,7 @@ def test_a_film_is_coloured_with_its_times_its_sound_and_its_greys(clip):
     with av.open(str(result)) as film:
         assert film.metadata["comment"].startswith("colours inferred by retint ")
         assert "model default" in film.metadata["comment"]
+        assert "seed none, strength 1; digital source type comp" in film.metadata["comment"]
         assert film.streams.video[0].codec_context.colorspace == 6  # small, so BT.601
 
 

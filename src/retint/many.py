@@ -184,6 +184,10 @@ class Run:
         request = self._request
         providers = [request.provider] if request.provider else None
         colorizer = Colorizer(request.model, providers, provenance=request.provenance)
+        if request.samples > 1 and not colorizer.model.varies:
+            raise RetintError(
+                f"model '{request.model}' has one colouring only: leave out --samples"
+            )
         settings = self._settings(colorizer)
         place = self._journal_folder()
         if place is not None:

@@ -127,6 +127,11 @@ class Model:
         """Whether `predict` can be given hints."""
         return "hints" in self._inputs
 
+    @property
+    def varies(self) -> bool:
+        """Whether seeds of `predict` give different colourings."""
+        return "palette" in self.card or bool(self.card["noise"])
+
     def predict(
         self, lightness: Float, seed: int | None = None, hints: Float | None = None
     ) -> Float:

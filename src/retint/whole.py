@@ -27,9 +27,9 @@ def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
 
     Args:
         path: of the file.
-        sole: nobody else writes this file, so that a killed process' leavings are written over.
-            Else several may at once, the last of them wins, and the leavings stay until
-            `remove_partial_files`.
+        sole: nobody else writes this file at the time; what a killed process left of it is
+            written over. Else several may write it, the last of them wins, and what killed ones
+            left stays until `remove_partial_files`.
 
     Raises:
         OSError: if it cannot be renamed; and what the block raises.
@@ -60,7 +60,7 @@ def whole_folder(path: Path, *, sole: bool = False) -> Iterator[Path]:
 
     Args:
         path: of the folder; the folders above it are made, too.
-        sole: nobody else makes this folder: as of `whole_file`.
+        sole: nobody else makes this folder at the time; what a killed process left is removed.
 
     Raises:
         OSError: if it cannot be made or renamed; and what the block raises.

@@ -74,7 +74,7 @@ class Stream:
         return self.shuffled(indices, seed)[:count]
 
     def expect(self, order: Tensor) -> None:
-        """Begin to read ahead: these of the last `shuffled` or `sample` will be taken, in this order."""
+        """Read ahead: these of the last `shuffled` or `sample` will be taken, in this order."""
         wanted = order.flatten().tolist()
         self._expected = set(wanted)
         self._coming = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,7 +128,7 @@ def colorize_film(
             format_=FORMATS[suffix],
             end=state.end,
             others=others,
-            comment=_provenance(model),
+            comment=_provenance(model, options),
         )
         _check_target(film.path, target, overwrite)  # hours may have passed
         os.replace(joined, target)  # noqa: PTH105 - rename, atomically
@@ -182,14 +180,12 @@ def _settings(
     source: Path, model: Model, options: FilmOptions, segment_frames: int
 ) -> dict[str, Any]:
     """All that the frames of the segments depend on."""
-    film, card = source.stat(), json.dumps(model.card, sort_keys=True)
-    files = [Path(options.model), Path(options.model) / "generator.onnx"]
-    changed = [file.stat().st_mtime_ns for file in files if file.is_file()]
+    film = source.stat()
     return {
         "retint": __version__,
         "libraries": [av.__version__, cv2.__version__, np.__version__],
         "source": [str(source.resolve()), film.st_size, film.st_mtime_ns],
-        "model": [options.model, hashlib.sha256(card.encode()).hexdigest(), changed],
+        "model": model.sha256,
         "provider": options.provider,
         "seed": options.seed,
         "strength": options.strength,
@@ -197,6 +193,12 @@ def _settings(
     }
 
 
-def _provenance(model: Model) -> str:
+def _provenance(model: Model, options: FilmOptions) -> str:
+    """What the file says of its colours; IPTC's term is for programs."""
     card = model.card
-    return f"colours inferred by retint {__version__}, model {card['name']} {card['version']}"
+    seed = "none" if options.seed is None else options.seed
+    return (
+        f"colours inferred by retint {__version__}, model {card['name']} {card['version']} "
+        f"({model.sha256}), seed {seed}, strength {options.strength:g}; "
+        "digital source type compositeWithTrainedAlgorithmicMedia"
+    )
