@@ -16,7 +16,7 @@ from retint.errors import RetintError, lacks_memory
 from retint.hints import read_hints
 from retint.photo import QUALITY, Photo, losses, read_photo, read_sizes, write_photo
 from retint.photo.provenance import read_provenance
-from retint.plan import Job
+from retint.plan import Task
 from retint.recolor import all_coloured, coloured_pages, keep_pages
 
 log = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ _WORKERS = os.cpu_count() or 1
 
 @dataclass
 class Outcome:
-    """What became of a job.
+    """What became of a task.
 
     Attributes:
-        job: photograph and wanted results.
+        task: photograph and wanted results.
         written: files that were written.
         error: what went wrong, in a line, or None.
         skipped: why it was left alone, in a line, or None.
@@ -41,7 +41,7 @@ class Outcome:
         seconds: of work on it.
     """
 
-    job: Job
+    task: Task
     written: tuple[Path, ...] = ()
     error: str | None = None
     skipped: str | None = None
@@ -54,8 +54,8 @@ class Outcome:
         self.note = f"{self.note}; {line}" if self.note else line
 
 
-def colorize_jobs(
-    jobs: Iterable[Job],
+def colorize_tasks(
+    tasks: Iterable[Task],
     colorizer: Colorizer,
     options: Options,
     *,
@@ -64,13 +64,13 @@ def colorize_jobs(
     overwrite: bool = False,
     quality: int = QUALITY,
 ) -> Iterator[Outcome]:
-    """Do the jobs in their order; a bad photograph is told in its outcome and the rest goes on.
+    """Do the tasks in their order; a bad photograph is told in its outcome and the rest goes on.
 
     One colouring is that of the seed in `options`, or the most likely one; several are those of
     that seed, or 1, and of the seeds after it.
 
     Args:
-        jobs: photographs and their results.
+        tasks: photographs and their results.
         colorizer: the opened model.
         options: how to colour, the same for all.
         strokes: a file of further hints.
@@ -82,11 +82,11 @@ def colorize_jobs(
     begun: deque[tuple[int, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(_WORKERS) as workers:
         try:
-            for job in jobs:
-                pixels = _pixels_of(job)
+            for task in tasks:
+                pixels = _pixels_of(task)
                 while begun and (len(begun) > _WORKERS or _in_work(begun) + pixels > _MOST_PIXELS):
                     yield begun.popleft()[1].result()
-                begun.append((pixels, workers.submit(work.do, job)))
+                begun.append((pixels, workers.submit(work.do, task)))
             while begun:
                 yield begun.popleft()[1].result()
         finally:
@@ -100,7 +100,7 @@ def _in_work(begun: Iterable[tuple[int, Future[Outcome]]]) -> int:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is the same for all jobs."""
+    """What is the same for all tasks."""
 
     colorizer: Colorizer
     options: Options
@@ -109,25 +109,25 @@ class _Work:
     overwrite: bool
     quality: int
 
-    def do(self, job: Job) -> Outcome:
+    def do(self, task: Task) -> Outcome:
         """Decode, colour and encode a photograph."""
-        outcome = Outcome(job)
+        outcome = Outcome(task)
         start = time.perf_counter()
         try:
-            photo = read_photo(job.source)
+            photo = read_photo(task.source)
             height, width = photo.pixels.shape[:2]
             outcome.size = width, height
             shown = f"{width} x {height}, {photo.pixels.dtype}"
-            log.debug("%s: %s, read in %.2f s", job.source, shown, time.perf_counter() - start)
+            log.debug("%s: %s, read in %.2f s", task.source, shown, time.perf_counter() - start)
             self._color(photo, outcome)
         except Exception as error:
-            outcome.error = _line_of(error, job)
+            outcome.error = _line_of(error, task)
         outcome.seconds = time.perf_counter() - start
         return outcome
 
     def _color(self, photo: Photo, outcome: Outcome) -> None:
         """Write the colourings of a photograph, or say why it is left alone."""
-        source, targets = outcome.job.source, outcome.job.targets
+        source, targets = outcome.task.source, outcome.task.targets
         coloured = () if self.recolor else coloured_pages(photo)
         if all_coloured(photo, coloured):
             outcome.skipped = f"{source} has colours already: add --recolor to replace them"
@@ -160,17 +160,17 @@ class _Work:
                 )
 
 
-def _line_of(error: Exception, job: Job) -> str:
+def _line_of(error: Exception, task: Task) -> str:
     """What a person can mend; anything else is a bug, and goes on its way."""
     if isinstance(error, RetintError):
         return str(error)
     if not lacks_memory(error):
         raise error
-    return f"{job.source} needs more memory than there is: scale it down"
+    return f"{task.source} needs more memory than there is: scale it down"
 
 
-def _pixels_of(job: Job) -> int:
+def _pixels_of(task: Task) -> int:
     try:
-        return sum(width * height for width, height in read_sizes(job.source))
+        return sum(width * height for width, height in read_sizes(task.source))
     except (RetintError, MemoryError):
         return 0  # reading it says why

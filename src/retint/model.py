@@ -77,6 +77,7 @@ class Model:
         wished = [_provider(wish) for wish in providers or ("CPU",)]
         self.sha256 = check_seal(file if isinstance(file, bytes) else read_model(file), name)
         try:
+            # A path is read a second time: of bytes, ONNX Runtime keeps a copy, and is slower.
             self._session = onnxruntime.InferenceSession(file, options, providers=wished)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             if lacks_memory(error):

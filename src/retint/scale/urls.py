@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from retint.errors import RetintError
-from retint.photo import SUFFIXES, partial_file, remove_partial_files
+from retint.photo import SUFFIXES
 from retint.places import Places, State
+from retint.whole import partial_path, remove_partial_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,7 +213,7 @@ def _put(content: Path | bytes, url: Path) -> None:
         _write(fs, content, name)
         return
     fs.makedirs(_place(url.parent)[1], exist_ok=True)
-    beside = _place(partial_file(url))[1]
+    beside = _place(partial_path(url))[1]
     try:
         _write(fs, content, beside)
         fs.mv(beside, name)

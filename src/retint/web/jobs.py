@@ -19,6 +19,7 @@ from uuid import uuid4
 from retint.databases import check_database
 from retint.errors import RetintError
 from retint.web.service import Service, Wish
+from retint.whole import whole_file
 
 log = logging.getLogger("retint.web")
 
@@ -204,9 +205,8 @@ class JobStore:
         if not place.exists():
             return  # the job was removed meanwhile
         if data is not None:
-            beside = place / f"{number}.partial"
-            beside.write_bytes(data)
-            beside.replace(place / f"{number}.out")
+            with whole_file(place / f"{number}.out", sole=True) as beside:
+                beside.write_bytes(data)
         with self._transaction() as database:
             database.execute(
                 "update files set state = ?, error = ?, suffix = ?, media_type = ? "
