@@ -1,0 +1,134 @@
+"""The networks of a run: its generator, the average of that over time, and its discriminators."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from retint.errors import RetintError
+from retint.export import read_onnx_weights
+from retint.model import list_models, model_path
+from retint.models import Generator, PatchGAN, Readout, create_generator, initialize
+from retint.training.distributed import share_statistics
+from retint.training.recipe import Recipe
+from retint.training.run import load_weights
+from retint.training.step import Step
+
+
+class Networks:
+    """What learns.
+
+    Args:
+        recipe: says which.
+        accelerator: prepares them; all its processes begin with the same weights.
+        init: weights to start from; see `retint.training.loop.train`.
+
+    Attributes:
+        bare: the generator.
+        ema: its average over time, or None.
+        judged: which of them is validated, shown and exported.
+        readout: turns answers of the generator into colours.
+
+    Raises:
+        RetintError: if the recipe's sizes do not fit each other, or `init` does not fit them.
+    """
+
+    def __init__(self, recipe: Recipe, accelerator: Accelerator, init: str | None) -> None:
+        self._recipe = recipe
+        self._accelerator = accelerator
+        torch.manual_seed(recipe.seed)
+        network = recipe.generator
+        bare = create_generator(network.name, **network.options)
+        _check_sizes(recipe, bare)
+        if network.init is not None:
+            initialize(bare, network.init)
+        if init is not None:
+            _load_initial(bare, init)
+        self.bare: Generator = self._placed(bare)
+        self.ema = copy.deepcopy(self.bare).requires_grad_(False).eval() if recipe.ema else None
+        self.judged: Generator = self.ema if self.ema is not None else self.bare
+        self.readout = Readout(**recipe.readout.model_dump()).to(accelerator.device)
+        self._generator = self._prepared(self.bare)
+
+    def make_step(self, number: int, palette_weights: Tensor) -> tuple[Step, PatchGAN]:
+        """The step of a stage, by its number, and the new discriminator in it."""
+        torch.manual_seed(self._recipe.seed + number)
+        discriminator = PatchGAN(width=self._recipe.discriminator_width)
+        initialize(discriminator, self._recipe.generator.init or "normal")
+        discriminator = self._placed(discriminator)
+        step = Step(
+            self._recipe,
+            self._recipe.stages[number],
+            self._generator,
+            self._prepared(discriminator),
+            self.ema,
+            self._accelerator,
+            palette_weights,
+        )
+        return step, discriminator
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        ema = self.ema.state_dict() if self.ema is not None else None
+        return {"generator": self.bare.state_dict(), "ema": ema}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.bare.load_state_dict(state["generator"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+
+    def _placed(self, network: nn.Module) -> Any:
+        shared = share_statistics(network, self._accelerator)
+        return shared.to(self._accelerator.device).to(memory_format=torch.channels_last)
+
+    def _prepared(self, network: nn.Module) -> Any:
+        compiled = torch.compile(network) if self._recipe.compile else network
+        return self._accelerator.prepare(compiled)
+
+
+def _check_sizes(recipe: Recipe, generator: Generator) -> None:
+    size = recipe.data.size
+    if size % generator.stride:
+        depth = (size & -size).bit_length() - 1
+        raise RetintError(
+            f"pictures of {size} px do not fit generator '{recipe.generator.name}': make data.size "
+            f"a multiple of {generator.stride}"
+            + (f", or generator.options.depth {depth}" if recipe.generator.name == "unet" else "")
+        )
+    judged, needed = size // generator.out_stride, PatchGAN.smallest
+    if judged < needed and any(stage.gan for stage in recipe.stages):
+        raise RetintError(
+            f"the discriminator would see {judged} px and needs {needed}: make data.size "
+            f"{needed * generator.out_stride} or more"
+        )
+    if recipe.readout.palette and not generator.palette_size:
+        raise RetintError(
+            f"recipe '{recipe.name}' reads out a palette that its generator lacks: set "
+            "generator.options.palette=true, or readout.palette=0"
+        )
+
+
+def _load_initial(generator: Generator, init: str) -> None:
+    path = model_path(init) if init in list_models() else Path(init)
+    if not path.is_file():
+        raise RetintError(f"no weights file {path}: check --init")
+    try:
+        weights = read_onnx_weights(path) if path.suffix == ".onnx" else load_weights(path)
+        found = generator.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RetintError(f"{path} does not fit the recipe's generator: {reason}") from error
+    # ONNX files lack the counters of batch norms, which nothing depends on.
+    missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]
+    odd = [*missing, *found.unexpected_keys]
+    if odd:
+        raise RetintError(
+            f"{path} does not fit the recipe's generator: {odd[0]} is in one of them alone; use "
+            "the recipe it was trained with, or 'finetune' with --init default"
+        )
