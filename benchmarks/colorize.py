@@ -130,9 +130,9 @@ def one_file(folder: Path, rounds: int) -> list[Row]:
 def many_files(folder: Path, rounds: int) -> list[Row]:
     """A folder, against the slowest of its stages alone."""
     from retint import Colorizer
-    from retint.batch import colorize_jobs
+    from retint.batch import colorize_tasks
     from retint.photo import read_photo, write_photo
-    from retint.plan import plan_jobs
+    from retint.plan import plan_tasks
 
     source = folder / "many"
     source.mkdir()
@@ -140,19 +140,19 @@ def many_files(folder: Path, rounds: int) -> list[Row]:
     for number in range(1, BATCH):
         (source / f"{number:02d}.jpg").write_bytes((source / "00.jpg").read_bytes())
     colorizer = Colorizer()
-    jobs = plan_jobs([source], folder / "out").jobs
-    photo = read_photo(jobs[0].source)
+    tasks = plan_tasks([source], folder / "out").tasks
+    photo = read_photo(tasks[0].source)
     colored = colorizer.colorize_photo(photo)
 
     def in_threads(work: Callable[[Any], Any]) -> None:
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(work, jobs))
+            list(pool.map(work, tasks))
 
     stages: dict[str, Callable[[], Any]] = {
-        "decoding": lambda: in_threads(lambda job: read_photo(job.source)),
-        "colouring": lambda: [colorizer.colorize_photo(photo) for _ in jobs],
+        "decoding": lambda: in_threads(lambda task: read_photo(task.source)),
+        "colouring": lambda: [colorizer.colorize_photo(photo) for _ in tasks],
         "encoding": lambda: in_threads(
-            lambda job: write_photo(colored, job.targets[0], overwrite=True)
+            lambda task: write_photo(colored, task.targets[0], overwrite=True)
         ),
     }
     alone: dict[str, list[float]] = {name: [] for name in stages}
@@ -161,7 +161,7 @@ def many_files(folder: Path, rounds: int) -> list[Row]:
         for name, work in stages.items():
             alone[name].append(seconds_of(work))
         together.append(
-            seconds_of(lambda: list(colorize_jobs(jobs, colorizer, {}, overwrite=True)))
+            seconds_of(lambda: list(colorize_tasks(tasks, colorizer, {}, overwrite=True)))
         )
     middle = {name: median(spent) for name, spent in alone.items()}
     slowest = max(middle, key=lambda name: middle[name])

@@ -206,7 +206,7 @@ def main() -> None:
     table = Table(title=f"training on {device}, matrix rate {rate / 1e12:.2f} TFLOP/s (bf16)")
     for column in ("recipe", "loop", "images/s", "ratio to plain", "TFLOP/s", "share of rate"):
         table.add_column(column, justify="left" if column in ("recipe", "loop") else "right")
-    for name in arguments.recipe or ("unet-gan", "resnet18-gan", "default"):
+    for name in arguments.recipe or ("unet-gan", "resnet18-gan"):
         recipe = load_recipe(name, arguments.set)
         loops = {"plain": plain_loop(pictures, recipe, device, arguments.workers)}
         loops["retint"] = retint_loop(pictures, recipe, graphed=False)

@@ -29,7 +29,7 @@ from retint.evaluation.metrics import colorfulness
 from retint.evaluation.protocol import lab_of
 from retint.photo import SUFFIXES
 from retint.tables import Table
-from retint.video import Coloring, Painter
+from retint.video import FilmOptions, Painter
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 HEIGHT, WIDTH = 256, 384
@@ -103,7 +103,7 @@ def measure(
     """Flicker and colourfulness, by frames themselves and steady."""
     random = np.random.default_rng(0)
     frames = [with_grain(view.frame(photo), grain, random) for view in views]
-    painter = Painter(colorizer.model, Coloring())
+    painter = Painter(colorizer.model, FilmOptions())
     alone = [colorizer(frame) for frame in frames]
     steady = [painter.paint(frame)[0] for frame in frames]
     maps = [view.map(photo) for view in views]
@@ -138,7 +138,7 @@ def flicker(frames: Sequence[Picture], maps: Sequence[Picture]) -> float:
 
 def leak(colorizer: Colorizer, one: Picture, two: Picture) -> float:
     """Largest distance in ab of a frame after a cut to the same frame by itself."""
-    painter = Painter(colorizer.model, Coloring())
+    painter = Painter(colorizer.model, FilmOptions())
     view = View(0.5, 0.5, 0.8)
     painter.paint(view.frame(one))
     first, _ = painter.paint(view.frame(two))

@@ -81,6 +81,13 @@ def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
     )
 
 
+def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):
+    page = tmp_path / f"{'r' * 249}.html"  # its JSON lines have 255 characters
+    assert retint_here("colorize", scans / "00.jpg", "--report", page).returncode == 0
+    assert "1 coloured" in page.read_text()
+    assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {".html", ".jsonl"}
+
+
 def test_links_that_go_round_are_told(scans, tmp_path):
     (scans / "old" / "round").symlink_to(scans, target_is_directory=True)
     (scans / "dangling.jpg").symlink_to(scans / "nowhere.jpg")

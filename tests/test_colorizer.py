@@ -106,3 +106,13 @@ def test_detail_is_what_the_network_sees(grey):
 def test_detail_is_bounded_by_memory():
     rows, columns = retint.Colorizer().model.input_size(5000, 60000, 2048)
     assert rows * columns < 4_100_000
+
+
+def test_a_pil_image_of_16_bits_is_coloured_as_it_looks(colour_photo):
+    grey = np.asarray(Image.fromarray(colour_photo).convert("L"))
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    assert deep.mode == "I;16"
+    expected = retint.colorize(Image.fromarray(grey))
+    assert (np.asarray(retint.colorize(deep)) == np.asarray(expected)).all()
+    with pytest.raises(TypeError, match="mode F"):
+        retint.colorize(Image.fromarray(grey.astype(np.float32)))

@@ -56,6 +56,11 @@ def test_initialisation(scheme, std):
     assert abs(weight.mean()) < 0.01
     assert std is None or float(weight.std()) == pytest.approx(std, rel=0.05)
     assert (generator.head[1].bias == 0).all()
+    norms = [m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    scales = torch.cat([norm.weight.detach() for norm in norms])
+    assert float(scales.mean()) == pytest.approx(1, abs=0.005)
+    assert float(scales.std()) == pytest.approx(0.02, rel=0.15)
+    assert all((norm.bias == 0).all() for norm in norms)
 
 
 def test_dropout_is_noise_at_use_too():

@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -16,6 +18,7 @@ from safetensors.torch import load_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
+from retint.model import model_path
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
@@ -110,8 +113,19 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss_g_l1"] for line in lines if line["kind"] == "train"]
     assert losses[-1] < losses[0]
-    assert {p.stem for p in (run / "graphs").iterdir()} >= {"graph-1-d-and-g-gan", "graph-2-g"}
-    assert {p.stem for p in (run / "grids").iterdir()} >= {"iteration-000001", "epoch-003"}
+    graphs = {"graph-1-d-and-g-gan", "graph-2-g", "graph-3-g-and-d"}
+    assert {p.stem for p in (run / "graphs").iterdir()} >= graphs
+    grids = {p.stem for p in (run / "grids").iterdir()}
+    assert {name for name in grids if "iteration" in name} == {
+        f"iteration-{number:06d}" for number in (1, 5, 10)
+    }
+    assert {name for name in grids if "epoch" in name} == {f"epoch-00{n}" for n in (1, 2, 3)}
+    grey, generated, truth = np.split(np.asarray(Image.open(run / "grids/epoch-003.png")), 3)
+    assert np.ptp(grey.astype(int), axis=2).max() <= 1
+    assert np.ptp(truth.astype(int), axis=2).mean() > np.ptp(grey.astype(int), axis=2).mean() + 10
+    assert (generated != truth).any()
+    shades = [cv2.cvtColor(row, cv2.COLOR_RGB2GRAY).astype(int) for row in (grey, truth)]
+    assert np.abs(shades[0] - shades[1]).mean() < 10
     assert any((run / "events").iterdir())
 
     assert "| epoch | PSNR" in (run / "README.md").read_text()
@@ -241,6 +255,20 @@ def test_fine_tuning_starts_from_the_model_that_ships(photographs, tmp_path):
     )
     # At such a learning rate only the norms' running figures move.
     assert np.abs(ours.astype(int) - shipped).mean() < 2
+
+
+def test_a_model_that_knows_one_colouring_is_asked_for_no_more(tmp_path):
+    model = onnx.load(model_path("default"))
+    kept = {prop.key: prop.value for prop in model.metadata_props if prop.key != "sha256"}
+    card = json.loads(kept["retint"])
+    del card["palette"]
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {**kept, "retint": json.dumps(card)})
+    onnx.save(model, tmp_path / "one.onnx")
+    cat = Path(__file__).parent.parent / "samples/cat.jpg"
+    asked = ("colorize", cat, "--model", tmp_path / "one.onnx", "-o", tmp_path / "out")
+    fails_in_one_line(retint(*asked, "--samples", 2), "one.onnx", "leave out --samples")
+    assert retint(*asked).returncode == 0
 
 
 @pytest.mark.parametrize("init", ["default", "nothing.onnx", "text.onnx", "text.safetensors"])

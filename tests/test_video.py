@@ -117,6 +117,7 @@ def test_a_film_is_coloured_with_its_times_its_sound_and_its_greys(clip):
     with av.open(str(result)) as film:
         assert film.metadata["comment"].startswith("colours inferred by retint ")
         assert "model default" in film.metadata["comment"]
+        assert "seed none, strength 1; digital source type comp" in film.metadata["comment"]
         assert film.streams.video[0].codec_context.colorspace == 6  # small, so BT.601
 
 
@@ -153,7 +154,7 @@ def test_times_that_vary_and_begin_late(tmp_path):
 
 
 def test_rotation_is_kept_and_the_network_sees_it_upright(tmp_path, model):
-    from retint.video import Coloring, Film, Painter
+    from retint.video import Film, FilmOptions, Painter
 
     clip = write_clip(tmp_path / "film.mp4", pan("cat", 3), turn=90)
     for name in ("out.mp4", "out.mkv"):
@@ -164,8 +165,8 @@ def test_rotation_is_kept_and_the_network_sees_it_upright(tmp_path, model):
         assert film.quarter_turns == 1
         lying = film.pixels(frame)
     upright = np.ascontiguousarray(np.rot90(lying))
-    one, _ = Painter(model, Coloring(), 1).paint(lying)
-    other, _ = Painter(model, Coloring()).paint(upright)
+    one, _ = Painter(model, FilmOptions(), 1).paint(lying)
+    other, _ = Painter(model, FilmOptions()).paint(upright)
     assert np.abs(np.rot90(one).astype(int) - other).mean() < 1
 
 
@@ -189,9 +190,9 @@ def test_odd_sizes(tmp_path):
 
 
 def test_a_still_shows_no_change_of_colour(model):
-    from retint.video import Coloring, Painter
+    from retint.video import FilmOptions, Painter
 
-    painter = Painter(model, Coloring())
+    painter = Painter(model, FilmOptions())
     for frame in pan("cat", 2):  # colours that come from moving ...
         painter.paint(frame)
     still = pan("coffee", 1)[0]
@@ -204,7 +205,7 @@ def test_a_still_shows_no_change_of_colour(model):
 
 
 def test_a_pan_is_steadier_than_its_frames_by_themselves(model):
-    from retint.video import Coloring, Painter
+    from retint.video import FilmOptions, Painter
 
     def flicker(colored):
         # Frames move by 2 pixels.
@@ -212,22 +213,22 @@ def test_a_pan_is_steadier_than_its_frames_by_themselves(model):
         return np.mean([np.abs(chroma(a)[:, 2:] - chroma(b)[:, :-2]).mean() for a, b in moves])
 
     frames = pan("cat", 10)
-    painter = Painter(model, Coloring())
+    painter = Painter(model, FilmOptions())
     steady = [painter.paint(frame)[0] for frame in frames]
-    alone = [Painter(model, Coloring()).paint(frame)[0] for frame in frames]
+    alone = [Painter(model, FilmOptions()).paint(frame)[0] for frame in frames]
     assert flicker(steady) < 0.4 * flicker(alone)
 
 
 def test_no_colour_goes_over_a_cut(model):
-    from retint.video import Coloring, Painter
+    from retint.video import FilmOptions, Painter
 
-    painter = Painter(model, Coloring())
+    painter = Painter(model, FilmOptions())
     cuts = []
     for frame in [*pan("cat", 3), *pan("coffee", 3)]:
         colored, cut = painter.paint(frame)
         cuts.append(cut)
         if cut:
-            alone, _ = Painter(model, Coloring()).paint(frame)
+            alone, _ = Painter(model, FilmOptions()).paint(frame)
             np.testing.assert_array_equal(colored, alone)
     assert cuts == [True, False, False, True, False, False]
 
@@ -259,7 +260,7 @@ def test_a_killed_run_goes_on_to_the_same_film(tmp_path):
 
 
 def test_colours_go_on_in_the_middle_of_a_shot(tmp_path):
-    from retint.video import Coloring, Film, colorize_film
+    from retint.video import Film, FilmOptions, colorize_film
 
     clip = write_clip(tmp_path / "film.mkv", pan("cat", 9))
 
@@ -272,12 +273,12 @@ def test_colours_go_on_in_the_middle_of_a_shot(tmp_path):
 
     whole, resumed = tmp_path / "whole.mkv", tmp_path / "resumed.mkv"
     with Film(clip) as film:
-        colorize_film(film, whole, Coloring(), segment_frames=4)
+        colorize_film(film, whole, FilmOptions(), segment_frames=4)
     with Film(clip) as film, pytest.raises(StoppedError):
-        colorize_film(film, resumed, Coloring(), segment_frames=4, progress=stop)
+        colorize_film(film, resumed, FilmOptions(), segment_frames=4, progress=stop)
     done = []
     with Film(clip) as film:
-        colorize_film(film, resumed, Coloring(), segment_frames=4, progress=done.append)
+        colorize_film(film, resumed, FilmOptions(), segment_frames=4, progress=done.append)
     assert done == [5, 6, 7, 8, 9]
     for one, other in zip(planes(whole), planes(resumed), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,13 +1,14 @@
-"""Many photographs: decoding, colouring and encoding at the same time, with bounded memory."""
+"""Many photographs: as many at a time as there are cores, with bounded memory."""
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from retint.colorizer import Colorizer, Options
@@ -15,30 +16,32 @@ from retint.errors import RetintError, lacks_memory
 from retint.hints import read_hints
 from retint.photo import QUALITY, Photo, losses, read_photo, read_sizes, write_photo
 from retint.photo.provenance import read_provenance
-from retint.plan import Job
-from retint.tone import Kind, kind_of
+from retint.plan import Task
+from retint.recolor import all_coloured, coloured_pages, keep_pages
 
 log = logging.getLogger(__name__)
 
 _MOST_PIXELS = 100_000_000  # in work at a time, unless one photograph alone has more
-_AHEAD = 2  # photographs decoded, and results encoded, while another is coloured
+# Photographs in work at a time. Each core with a photograph of its own does more than all of them
+# with one: a network this small does not keep many busy.
+_WORKERS = os.cpu_count() or 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
-    """What became of a job.
+    """What became of a task.
 
     Attributes:
-        job: photograph and wanted results.
+        task: photograph and wanted results.
         written: files that were written.
         error: what went wrong, in a line, or None.
         skipped: why it was left alone, in a line, or None.
         note: what a person should know of it, in a line, or None.
         size: width and height in pixels, if it could be read.
-        seconds: of work on it, in all stages.
+        seconds: of work on it.
     """
 
-    job: Job
+    task: Task
     written: tuple[Path, ...] = ()
     error: str | None = None
     skipped: str | None = None
@@ -46,9 +49,13 @@ class Outcome:
     size: tuple[int, int] | None = None
     seconds: float = 0.0
 
+    def tell(self, line: str) -> None:
+        """Add to the note."""
+        self.note = f"{self.note}; {line}" if self.note else line
 
-def colorize_jobs(
-    jobs: Iterable[Job],
+
+def colorize_tasks(
+    tasks: Iterable[Task],
     colorizer: Colorizer,
     options: Options,
     *,
@@ -57,13 +64,13 @@ def colorize_jobs(
     overwrite: bool = False,
     quality: int = QUALITY,
 ) -> Iterator[Outcome]:
-    """Do the jobs in their order; a bad photograph is told in its outcome and the rest goes on.
+    """Do the tasks in their order; a bad photograph is told in its outcome and the rest goes on.
 
     One colouring is that of the seed in `options`, or the most likely one; several are those of
     that seed, or 1, and of the seeds after it.
 
     Args:
-        jobs: photographs and their results.
+        tasks: photographs and their results.
         colorizer: the opened model.
         options: how to colour, the same for all.
         strokes: a file of further hints.
@@ -72,51 +79,28 @@ def colorize_jobs(
         quality: of formats that have one, 1 to 100.
     """
     work = _Work(colorizer, options, strokes, recolor, overwrite, quality)
-    coming = iter(jobs)
-    reading: deque[tuple[Job, int, Future[_Read]]] = deque()
-    writing: deque[tuple[int, Future[Outcome]]] = deque()
-    in_work = 0
-    with ThreadPoolExecutor(_AHEAD) as readers, ThreadPoolExecutor(_AHEAD) as writers:
-        job = next(coming, None)
-        while job or reading or writing:
-            while job and len(reading) < _AHEAD:
-                pixels = _pixels_of(job)
-                if in_work and in_work + pixels > _MOST_PIXELS:
-                    break
-                in_work += pixels
-                reading.append((job, pixels, readers.submit(work.read, job)))
-                job = next(coming, None)
-            if reading:
-                current, pixels, read = reading.popleft()
-                colored = work.color(current, read.result())
-                del read  # the photograph can go as soon as it is written
-                writing.append((pixels, writers.submit(work.write, colored)))
-                del colored
-            while writing and (not reading or len(writing) > _AHEAD or writing[0][1].done()):
-                pixels, outcome = writing.popleft()
-                yield outcome.result()
-                in_work -= pixels
+    begun: deque[tuple[int, Future[Outcome]]] = deque()
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        try:
+            for task in tasks:
+                pixels = _pixels_of(task)
+                while begun and (len(begun) > _WORKERS or _in_work(begun) + pixels > _MOST_PIXELS):
+                    yield begun.popleft()[1].result()
+                begun.append((pixels, workers.submit(work.do, task)))
+            while begun:
+                yield begun.popleft()[1].result()
+        finally:
+            for _, outcome in begun:
+                outcome.cancel()
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A photograph that was read, or an outcome that ends the job; numbers of pages to keep."""
-
-    outcome: Outcome
-    photo: Photo | None = None
-    options: Options | None = None
-    kept: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Colored:
-    outcome: Outcome
-    photos: tuple[Photo, ...] = ()
+def _in_work(begun: Iterable[tuple[int, Future[Outcome]]]) -> int:
+    return sum(pixels for pixels, outcome in begun if not outcome.done())
 
 
 @dataclass(frozen=True)
 class _Work:
-    """The three stages; each ends a job that it cannot do with an outcome that says so."""
+    """What is the same for all tasks."""
 
     colorizer: Colorizer
     options: Options
@@ -125,105 +109,68 @@ class _Work:
     overwrite: bool
     quality: int
 
-    def read(self, job: Job) -> _Read:
-        """Decode the photograph and see whether it is to be coloured."""
+    def do(self, task: Task) -> Outcome:
+        """Decode, colour and encode a photograph."""
+        outcome = Outcome(task)
         start = time.perf_counter()
-        outcome = Outcome(job)
         try:
-            photo = read_photo(job.source)
+            photo = read_photo(task.source)
             height, width = photo.pixels.shape[:2]
-            outcome = replace(outcome, size=(width, height))
-            options = self.options.copy()
-            if self.strokes:
-                painted = read_hints(self.strokes, (height, width))
-                options["hints"] = [*painted, *options.get("hints", ())]
-            kept: tuple[int, ...] = ()
-            if read_provenance(photo.xmp):
-                outcome = replace(outcome, note=f"{job.source} is coloured anew from its lightness")
-            elif not self.recolor:
-                kept = _coloured_pages(photo)
-                if len(kept) > len(photo.pages):
-                    line = f"{job.source} has colours already: add --recolor to replace them"
-                    return _Read(replace(outcome, skipped=line))
-                if kept:
-                    numbers = ", ".join(str(number + 1) for number in kept)
-                    line = f"{job.source}: pages that have colours stay as they are: {numbers}"
-                    outcome = replace(outcome, note=line)
+            outcome.size = width, height
+            shown = f"{width} x {height}, {photo.pixels.dtype}"
+            log.debug("%s: %s, read in %.2f s", task.source, shown, time.perf_counter() - start)
+            self._color(photo, outcome)
         except Exception as error:
-            return _Read(_failed(outcome, error))
-        seconds = time.perf_counter() - start
-        shown = f"{width} x {height}, {photo.pixels.dtype}"
-        log.debug("%s: %s, read in %.2f s", job.source, shown, seconds)
-        return _Read(replace(outcome, seconds=seconds), photo, options, kept)
+            outcome.error = _line_of(error, task)
+        outcome.seconds = time.perf_counter() - start
+        return outcome
 
-    def color(self, job: Job, read: _Read) -> _Colored:
-        """All the colourings of a photograph."""
-        outcome, photo = read.outcome, read.photo
-        if photo is None or read.options is None:
-            return _Colored(outcome)
-        colored = []
-        start = time.perf_counter()
-        try:
-            for number in range(len(job.targets)):
-                options = read.options.copy()
-                if len(job.targets) > 1:
-                    seed = options.get("seed")
-                    options["seed"] = (1 if seed is None else seed) + number
-                result = self.colorizer.colorize_photo(photo, **options)
-                colored.append(_with_pages_of(photo, result, read.kept))
-        except Exception as error:
-            return _Colored(_failed(outcome, error))
-        seconds = time.perf_counter() - start
-        log.debug("%s: coloured in %.2f s", job.source, seconds)
-        return _Colored(replace(outcome, seconds=outcome.seconds + seconds), tuple(colored))
-
-    def write(self, colored: _Colored) -> Outcome:
-        """Encode the colourings."""
-        outcome = colored.outcome
-        start = time.perf_counter()
-        for photo, target in zip(colored.photos, outcome.job.targets, strict=False):
-            try:
-                write_photo(photo, target, overwrite=self.overwrite, quality=self.quality)
-            except Exception as error:
-                return _failed(outcome, error)
-            outcome = replace(outcome, written=(*outcome.written, target))
-            lost = losses(photo, target)
+    def _color(self, photo: Photo, outcome: Outcome) -> None:
+        """Write the colourings of a photograph, or say why it is left alone."""
+        source, targets = outcome.task.source, outcome.task.targets
+        coloured = () if self.recolor else coloured_pages(photo)
+        if all_coloured(photo, coloured):
+            outcome.skipped = f"{source} has colours already: add --recolor to replace them"
+            return
+        if read_provenance(photo.xmp):
+            outcome.tell(f"{source} is coloured anew from its lightness")
+        if coloured:
+            numbers = ", ".join(str(number + 1) for number in coloured)
+            outcome.tell(f"{source}: pages that have colours stay as they are: {numbers}")
+        options = self.options.copy()
+        if self.strokes:
+            painted = read_hints(self.strokes, photo.pixels.shape[:2])
+            options["hints"] = [*painted, *options.get("hints", ())]
+        first = options.get("seed")
+        for number, target in enumerate(targets):
+            if len(targets) > 1:
+                options["seed"] = (1 if first is None else first) + number
+            start = time.perf_counter()
+            colored = self.colorizer.colorize_photo(photo, **options)
+            colored = keep_pages(photo, colored, coloured)
+            between = time.perf_counter()
+            log.debug("%s: coloured in %.2f s", source, between - start)
+            write_photo(colored, target, overwrite=self.overwrite, quality=self.quality)
+            log.debug("%s: written in %.2f s", target, time.perf_counter() - between)
+            outcome.written += (target,)
+            lost = losses(colored, target)
             if lost:
-                line = f"{target} has lost {' and '.join(lost)}, which its format cannot hold"
-                outcome = replace(outcome, note="; ".join(filter(None, (outcome.note, line))))
-        seconds = time.perf_counter() - start
-        if outcome.written:
-            log.debug("%s: written in %.2f s", outcome.job.source, seconds)
-        return replace(outcome, seconds=outcome.seconds + seconds)
+                outcome.tell(
+                    f"{target} has lost {' and '.join(lost)}, which its format cannot hold"
+                )
 
 
-def _coloured_pages(photo: Photo) -> tuple[int, ...]:
-    """Numbers, from 0, of the pages that have colours."""
-    pages = enumerate((photo, *photo.pages))
-    return tuple(number for number, page in pages if kind_of(page.pixels) is Kind.COLOURED)
-
-
-def _with_pages_of(photo: Photo, colored: Photo, numbers: tuple[int, ...]) -> Photo:
-    """A colouring with some pages, numbered from 0, as they were."""
-    before, after = (photo, *photo.pages), (colored, *colored.pages)
-    pages = [before[n] if n in numbers else page for n, page in enumerate(after)]
-    return replace(pages[0], pages=tuple(pages[1:]))
-
-
-def _failed(outcome: Outcome, error: Exception) -> Outcome:
+def _line_of(error: Exception, task: Task) -> str:
     """What a person can mend; anything else is a bug, and goes on its way."""
     if isinstance(error, RetintError):
-        return replace(outcome, error=str(error))
+        return str(error)
     if not lacks_memory(error):
         raise error
-    line = f"{outcome.job.source} needs more memory than there is: scale it down"
-    return replace(outcome, error=line)
+    return f"{task.source} needs more memory than there is: scale it down"
 
 
-def _pixels_of(job: Job) -> int:
-    """Pixels of a job in work: those of the photograph and of its results."""
+def _pixels_of(task: Task) -> int:
     try:
-        pixels = sum(width * height for width, height in read_sizes(job.source))
+        return sum(width * height for width, height in read_sizes(task.source))
     except (RetintError, MemoryError):
         return 0  # reading it says why
-    return pixels * (1 + len(job.targets)) // 2

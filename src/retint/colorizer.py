@@ -21,6 +21,7 @@ from retint.hints import Hint, hint_map
 from retint.merge import Coloring, chroma_limits, fit_coloring, lightness_of, merge
 from retint.model import Model, open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
+from retint.photo.picture import to_8_bit
 from retint.photo.provenance import Provenance, now, stamped
 from retint.tone import Kind, kind_of, without_tone
 
@@ -99,8 +100,10 @@ class Colorizer:
 
         Args:
             image: a path (photo.jpg is left alone; photo-color.jpg is written beside it and its
-                path given back), the bytes of an encoded picture, a PIL image, or sRGB pixels as
-                uint8 or uint16, (H, W) or (H, W, 3), which come back as (H, W, 3).
+                path given back), the bytes of an encoded picture, a PIL image, which comes back as
+                RGB with 8 bits, or sRGB pixels as uint8 or uint16, (H, W) or (H, W, 3), which come
+                back as (H, W, 3). Profile and orientation are heeded in files and their bytes
+                alone.
             overwrite: replace a file of the output's name.
             options: see `Options`.
 
@@ -117,9 +120,7 @@ class Colorizer:
         if isinstance(image, bytes):
             return encode_photo(self.colorize_photo(read_photo(image), **options))
         if isinstance(image, Image.Image):
-            grey = image.mode in ("1", "L", "LA")
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
-            result = Image.fromarray(self.colorize_pixels(pixels, **options))
+            result = Image.fromarray(self.colorize_pixels(_pixels_of(image), **options))
             if image.has_transparency_data:
                 result.putalpha(image.convert("RGBA").getchannel("A"))
             return result
@@ -201,6 +202,15 @@ class Colorizer:
             tone="kept" if keep_tone else "taken out where there was one",
             date=self.date or now(),
         )
+
+
+def _pixels_of(image: Image.Image) -> NDArray[Any]:
+    """(H, W) or (H, W, 3) uint8; Pillow itself cuts 16 bits off at 255."""
+    if image.mode.startswith("I;16"):
+        return to_8_bit(np.asarray(image).astype(np.uint16))
+    if image.mode in ("I", "F"):
+        raise TypeError(f"PIL images of mode {image.mode} have no fixed range: give a NumPy array")
+    return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
 
 
 def _prepare_limits() -> None:

@@ -27,6 +27,7 @@ from retint.training.run import (
     read_weights,
     write_text,
 )
+from retint.whole import whole_file
 
 _TOLERANCE = 1e-3  # largest difference of ab/110 between PyTorch and ONNX Runtime
 _OPSET = 18
@@ -158,16 +159,13 @@ def export_generator(
     """
     wrapped = _Exportable(generator, readout).eval()
     outputs = ["ab", "palette"] if generator.palette_size else ["ab"]
-    beside = out.with_name(out.name + ".partial")
     try:
-        _write_onnx(wrapped, outputs, beside)
-        _add_card(beside, card | wrapped.facts())
-        _compare(wrapped, beside, generator.stride)
-        beside.replace(out)
+        with whole_file(out, sole=True) as beside:
+            _write_onnx(wrapped, outputs, beside)
+            _add_card(beside, card | wrapped.facts())
+            _compare(wrapped, beside, generator.stride)
     except OSError as error:
         raise RetintError(f"{out} cannot be written: {error.strerror}") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 class _NoisyDropout(nn.Module):

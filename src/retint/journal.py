@@ -11,7 +11,7 @@ from typing import Any
 from retint.errors import RetintError
 from retint.photo.provenance import now
 from retint.places import HERE, Places
-from retint.plan import Job
+from retint.plan import Task
 
 NAME = "retint-journal.jsonl"
 
@@ -50,40 +50,40 @@ class Journal:
         self.date = now()
         self.goes_on = self._read()
 
-    def is_done(self, job: Job, *, anew: bool = False) -> bool:
-        """Whether the job is in the journal, its photograph unchanged and its results there.
+    def is_done(self, task: Task, *, anew: bool = False) -> bool:
+        """Whether the task is in the journal, its photograph unchanged and its results there.
 
         Args:
-            job: photograph and results.
+            task: photograph and results.
             anew: count only what this run has done before it was stopped.
         """
-        entry = self._entry(job)
+        entry = self._entry(task)
         if entry is None or (anew and not self._is_of_this_run(entry)):
             return False
-        state = self._places.state(job.source)
-        return state == (entry.size, entry.modified) and all(map(self._places.exists, job.targets))
+        state = self._places.state(task.source)
+        return state == (entry.size, entry.modified) and all(map(self._places.exists, task.targets))
 
-    def was_begun(self, job: Job) -> bool:
-        """Whether this run was stopped in the middle of the job: some results may be there."""
-        entry = self._entry(job)
+    def was_begun(self, task: Task) -> bool:
+        """Whether this run was stopped in the middle of the task: some results may be there."""
+        entry = self._entry(task)
         return entry is not None and self._is_of_this_run(entry)
 
-    def record(self, jobs: Iterable[Job]) -> None:
-        """Write down jobs.
+    def record(self, tasks: Iterable[Task]) -> None:
+        """Write down tasks.
 
         To be called before them where their results do not exist yet, so that none can be there
         without being in the journal; after them where they replace others.
         """
         lines: list[Mapping[str, Any]] = []
-        for job in jobs:
-            state = self._places.state(job.source)
+        for task in tasks:
+            state = self._places.state(task.source)
             if state is None:
                 continue
             if not self.goes_on:
                 lines.append({"run": self._settings, "date": self.date})
                 self.goes_on = True
             size, modified = state
-            source, targets = _key(job.source), _keys(job)
+            source, targets = _key(task.source), _keys(task)
             lines.append({"source": source, "size": size, "modified": modified, "targets": targets})
         if lines:
             self._write(lines)
@@ -94,9 +94,9 @@ class Journal:
             self._write([{"finished": now()}])
             self.goes_on = False
 
-    def _entry(self, job: Job) -> _Entry | None:
-        entry = self._done.get(_key(job.source))
-        return entry if entry and entry.targets == _keys(job) else None
+    def _entry(self, task: Task) -> _Entry | None:
+        entry = self._done.get(_key(task.source))
+        return entry if entry and entry.targets == _keys(task) else None
 
     def _is_of_this_run(self, entry: _Entry) -> bool:
         return self.goes_on and entry.run == self._run
@@ -150,5 +150,5 @@ def _key(path: Path) -> str:
     return str(path.absolute())
 
 
-def _keys(job: Job) -> tuple[str, ...]:
-    return tuple(map(_key, job.targets))
+def _keys(task: Task) -> tuple[str, ...]:
+    return tuple(map(_key, task.targets))

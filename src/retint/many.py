@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from retint import __version__
-from retint.batch import Outcome, colorize_jobs
+from retint.batch import Outcome, colorize_tasks
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
 from retint.journal import NAME, Journal
 from retint.photo import QUALITY
 from retint.places import HERE, Places, State
-from retint.plan import Job, Plan, Shard, plan_jobs
+from retint.plan import Plan, Shard, Task, plan_tasks
 
 if TYPE_CHECKING:
     from retint.report import Report
@@ -46,8 +46,8 @@ class Request:
     places: Places = HERE
 
     def plan(self, *, may_be_empty: bool = False) -> Plan:
-        """Jobs, problems, and how many pictures are left alone; see `plan_jobs`."""
-        plan = plan_jobs(
+        """Tasks, problems, and how many pictures are left alone; see `plan_tasks`."""
+        plan = plan_tasks(
             self.paths,
             self.out,
             samples=self.samples,
@@ -56,7 +56,7 @@ class Request:
             may_be_empty=may_be_empty or self.shard is not None,
             places=self.places,
         )
-        if (self.options.get("hints") or self.strokes) and len(plan.jobs) > 1:
+        if (self.options.get("hints") or self.strokes) and len(plan.tasks) > 1:
             raise RetintError("hints belong to one photograph: give one, not several")
         return plan
 
@@ -81,11 +81,11 @@ class Totals:
 
 
 class Engine(Protocol):
-    """What does jobs: `colorize_jobs` of `retint.batch`, or of `retint.scale.cluster.Cluster`."""
+    """What does tasks: `colorize_tasks` of `retint.batch`, or of `retint.scale.cluster.Cluster`."""
 
     def __call__(
         self,
-        jobs: Iterable[Job],
+        tasks: Iterable[Task],
         colorizer: Colorizer,
         options: Options,
         *,
@@ -112,7 +112,7 @@ class Run:
         request: Request,
         tell: Callable[[str], None],
         warn: Callable[[str], None],
-        engine: Engine = colorize_jobs,
+        engine: Engine = colorize_tasks,
     ) -> None:
         self._request = request
         self._tell = tell
@@ -124,19 +124,19 @@ class Run:
         self._journal: Journal | None = None
         self._report: Report | None = None
         self._colorizer: Colorizer | None = None
-        self._unrecorded: list[Job] = []
+        self._unrecorded: list[Task] = []
 
     def once(self) -> Totals:
         """Colour all there is."""
         request = self._request
         plan = request.plan()
-        if not plan.jobs:
+        if not plan.tasks:
             self._account(plan)
             return self.totals
         self._open()
         self._begin_report()
         todo = self._account(plan)
-        self._places.remove_partial_files(target for job in todo for target in job.targets)
+        self._places.remove_partial_files(target for task in todo for target in task.targets)
         if len(todo) == 1:
             self._color(todo)
         else:
@@ -150,11 +150,11 @@ class Run:
     def dry(self) -> Totals:
         """Only say what would be written."""
         plan = self._request.plan()
-        if plan.jobs:
+        if plan.tasks:
             self._open()
-        for job in self._account(plan):
-            for target in job.targets:
-                self._tell(f"{job.source} -> {target}")
+        for task in self._account(plan):
+            for target in task.targets:
+                self._tell(f"{task.source} -> {target}")
         return self.totals
 
     def watch(self) -> None:
@@ -166,14 +166,16 @@ class Run:
         self._begin_report()
         while not stop.is_set():
             plan = self._request.plan(may_be_empty=True)
-            states = {job.source: self._places.state(job.source) for job in plan.jobs}
-            plan.jobs = [job for job in plan.jobs if states[job.source] != tried.get(job.source)]
+            states = {task.source: self._places.state(task.source) for task in plan.tasks}
+            plan.tasks = [
+                task for task in plan.tasks if states[task.source] != tried.get(task.source)
+            ]
             todo = self._account(plan)
             # A file that changed since the last look may still be on its way.
-            settled = [job for job in todo if states[job.source] == seen.get(job.source)]
+            settled = [task for task in todo if states[task.source] == seen.get(task.source)]
             seen = states
-            tried |= {job.source: states[job.source] for job in settled}
-            self._places.remove_partial_files(target for job in settled for target in job.targets)
+            tried |= {task.source: states[task.source] for task in settled}
+            self._places.remove_partial_files(target for task in settled for target in task.targets)
             self._color(takewhile(lambda _: not stop.is_set(), settled))
             stop.wait(_LOOK_EVERY)
         self._close()
@@ -182,6 +184,10 @@ class Run:
         request = self._request
         providers = [request.provider] if request.provider else None
         colorizer = Colorizer(request.model, providers, provenance=request.provenance)
+        if request.samples > 1 and not colorizer.model.varies:
+            raise RetintError(
+                f"model '{request.model}' has one colouring only: leave out --samples"
+            )
         settings = self._settings(colorizer)
         place = self._journal_folder()
         if place is not None:
@@ -230,33 +236,33 @@ class Run:
         folders = [path for path in self._request.paths if self._places.is_folder(path)]
         return (self._request.out or folders[0]) if folders else None
 
-    def _account(self, plan: Plan) -> list[Job]:
-        """Tell the plan's problems, each once; give the jobs that are still to do."""
+    def _account(self, plan: Plan) -> list[Task]:
+        """Tell the plan's problems, each once; give the tasks that are still to do."""
         for problem in plan.problems:
             self._fail(problem)
         self.totals.skipped += plan.skipped
         todo = []
-        for job in plan.jobs:
-            if self._journal and self._journal.is_done(job, anew=self._request.overwrite):
+        for task in plan.tasks:
+            if self._journal and self._journal.is_done(task, anew=self._request.overwrite):
                 self.totals.done_before += 1
                 if self._report:
-                    self._report.add_done(job)
+                    self._report.add_done(task)
                 continue
-            existing = [target for target in job.targets if self._places.exists(target)]
-            if not existing or self._request.overwrite or self._was_begun(job):
-                todo.append(job)
+            existing = [target for target in task.targets if self._places.exists(target)]
+            if not existing or self._request.overwrite or self._was_begun(task):
+                todo.append(task)
             else:
                 self._fail(
                     f"{existing[0]} exists: add --overwrite to replace it, or choose another -o"
                 )
         return todo
 
-    def _color(self, jobs: Iterable[Job], advance: Callable[[int], None] | None = None) -> None:
+    def _color(self, tasks: Iterable[Task], advance: Callable[[int], None] | None = None) -> None:
         if self._colorizer is None:
             return
         request = self._request
         outcomes = self._engine(
-            jobs if request.overwrite else self._written_down(jobs),
+            tasks if request.overwrite else self._written_down(tasks),
             self._colorizer,
             request.options,
             strokes=request.strokes,
@@ -269,16 +275,16 @@ class Run:
             if advance:
                 advance(done)
 
-    def _was_begun(self, job: Job) -> bool:
-        return self._journal is not None and self._journal.was_begun(job)
+    def _was_begun(self, task: Task) -> bool:
+        return self._journal is not None and self._journal.was_begun(task)
 
-    def _written_down(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """The jobs, each in the journal before it is begun, and without what a killed run left."""
-        coming = iter(jobs)
+    def _written_down(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """The tasks, each in the journal before it is begun, and without what a killed run left."""
+        coming = iter(tasks)
         while some := list(islice(coming, self._places.at_once)):
-            for job in some:
-                if self._was_begun(job):
-                    for target in filter(self._places.exists, job.targets):
+            for task in some:
+                if self._was_begun(task):
+                    for target in filter(self._places.exists, task.targets):
                         target.unlink(missing_ok=True)
             if self._journal:
                 self._journal.record(some)
@@ -286,7 +292,7 @@ class Run:
 
     def _take(self, outcome: Outcome) -> None:
         for written in outcome.written:
-            self._tell(f"{outcome.job.source} -> {written}")
+            self._tell(f"{outcome.task.source} -> {written}")
         if outcome.note:
             self._warn(outcome.note)
         if self._report:
@@ -300,7 +306,7 @@ class Run:
         else:
             self.totals.colored += 1
             if self._journal and self._request.overwrite:
-                self._unrecorded.append(outcome.job)
+                self._unrecorded.append(outcome.task)
                 if len(self._unrecorded) >= self._places.at_once:
                     self._journal.record(self._unrecorded)
                     self._unrecorded.clear()

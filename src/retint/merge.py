@@ -26,6 +26,7 @@ Float = NDArray[Any]  # float32
 Pixels = NDArray[Any]  # uint8 or uint16
 
 STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
+_THREADS = os.cpu_count() or 1
 _RADIUS = 1  # of the windows, pixels of the network's input
 _EDGE = 2.0  # lightness differences below this hardly count as edges
 _DETAIL_EDGE = 40.0  # the same, for detail that the network has not seen: its colours are a guess
@@ -139,7 +140,7 @@ def merge(
     result = np.empty((height, width, 3), pixels.dtype)
     channels = (*cv2.split(coloring.slope), *cv2.split(coloring.offset))
     maps = np.stack(channels) * np.float32(strength)
-    threads = min(os.cpu_count() or 1, -(-height // step))
+    threads = min(_THREADS, -(-height // step))
 
     def color_strips(first: int) -> None:
         work = _Workspace(step, width, pixels.dtype)
@@ -147,10 +148,15 @@ def merge(
             rows = slice(top, min(top + step, height))
             _color_strip(pixels[rows], maps, rows, height, work, result[rows])
 
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(color_strips, range(threads)):
-            pass
+    for _ in _pool().map(color_strips, range(threads)):
+        pass
     return result
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that photographs which are merged at the same time share."""
+    return ThreadPoolExecutor(_THREADS, "merging")
 
 
 def lightness_of(pixels: Pixels, out: Float | None = None) -> Float:

@@ -77,6 +77,7 @@ class Model:
         wished = [_provider(wish) for wish in providers or ("CPU",)]
         self.sha256 = check_seal(file if isinstance(file, bytes) else read_model(file), name)
         try:
+            # A path is read a second time: of bytes, ONNX Runtime keeps a copy, and is slower.
             self._session = onnxruntime.InferenceSession(file, options, providers=wished)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             if lacks_memory(error):
@@ -125,6 +126,11 @@ class Model:
     def takes_hints(self) -> bool:
         """Whether `predict` can be given hints."""
         return "hints" in self._inputs
+
+    @property
+    def varies(self) -> bool:
+        """Whether seeds of `predict` give different colourings."""
+        return "palette" in self.card or bool(self.card["noise"])
 
     def predict(
         self, lightness: Float, seed: int | None = None, hints: Float | None = None

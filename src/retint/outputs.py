@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 from retint.errors import RetintError
+from retint.whole import whole_file
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
@@ -21,23 +20,16 @@ def check_free(out: Path, *, overwrite: bool) -> None:
 
 
 def write_files(out: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Write files into a folder, each beside its place first.
+    """Write files into a folder, each whole or not at all.
 
     Raises:
         RetintError: if they cannot be written.
     """
-    written = []
-    beside = out
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            beside = out / f".{name}.{uuid4().hex}.partial"
-            beside.write_bytes(content)
-            written.append(beside.replace(out / name))
+            with whole_file(out / name) as beside:
+                beside.write_bytes(content)
     except OSError as error:
         raise RetintError(f"{out} cannot be written: {error.strerror}") from error
-    finally:
-        if beside != out:
-            with suppress(OSError):  # the folder itself may be what is wrong
-                beside.unlink(missing_ok=True)
-    return written
+    return [out / name for name in contents]

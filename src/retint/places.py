@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from retint.photo import SUFFIXES, remove_partial_files
+from retint.photo import SUFFIXES
+from retint.whole import remove_partial_files
 
 State = tuple[int, int]
 """What changes when a file does: its size, and the time of the change or what stands for it."""

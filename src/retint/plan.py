@@ -15,7 +15,7 @@ from retint.places import HERE, Places
 
 
 @dataclass(frozen=True)
-class Job:
+class Task:
     """A photograph and the files its colourings go to."""
 
     source: Path
@@ -24,9 +24,9 @@ class Job:
 
 @dataclass
 class Plan:
-    """Jobs to do; problems, a line each, that keep others from being done; how many are skipped."""
+    """Tasks; problems, a line each, that keep others from being done; how many are skipped."""
 
-    jobs: list[Job] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     skipped: int = 0
 
@@ -58,7 +58,7 @@ class Shard:
         return zlib.crc32(os.fsencode(path.as_posix())) % self.count == self.index - 1
 
 
-def plan_jobs(
+def plan_tasks(
     paths: Sequence[Path],
     out: Path | None,
     *,
@@ -109,7 +109,7 @@ def plan_jobs(
                 plan.problems.append(problem)
                 continue
             taken |= dict.fromkeys(targets, source)
-            plan.jobs.append(Job(source, targets))
+            plan.tasks.append(Task(source, targets))
     return plan
 
 

@@ -17,7 +17,8 @@ from retint.batch import Outcome
 from retint.errors import RetintError
 from retint.pages import render
 from retint.photo import encode_photo, read_photo
-from retint.plan import Job
+from retint.plan import Task
+from retint.whole import whole_file
 
 _MOST_PICTURES = 500  # on the page: it carries its thumbnails
 _THUMBNAIL = 320  # pixels on the long side
@@ -59,7 +60,7 @@ class Report:
         """Write the line of a photograph."""
         width, height = outcome.size or (None, None)
         self._write(
-            source=str(outcome.job.source),
+            source=str(outcome.task.source),
             written=[str(path) for path in outcome.written],
             error=outcome.error,
             skipped=outcome.skipped,
@@ -69,10 +70,10 @@ class Report:
             seconds=round(outcome.seconds, 3),
         )
 
-    def add_done(self, job: Job) -> None:
+    def add_done(self, task: Task) -> None:
         """Write the line of a photograph that an earlier run has coloured, if it has none yet."""
-        if str(job.source) not in self._told:
-            self.add(Outcome(job, written=job.targets, note="done before"))
+        if str(task.source) not in self._told:
+            self.add(Outcome(task, written=task.targets, note="done before"))
 
     def add_problem(self, line: str) -> None:
         """Write the line of what kept a photograph from being started."""
@@ -97,10 +98,8 @@ class Report:
             pictures=[_pair(*pair) for pair in pairs[:_MOST_PICTURES]],
             more=max(0, len(pairs) - _MOST_PICTURES),
         )
-        beside = self._page.with_name(f".{self._page.name}.partial")
-        with _named_errors(self._page):
+        with _named_errors(self._page), whole_file(self._page) as beside:
             beside.write_text(page, encoding="utf-8", errors="backslashreplace")
-            os.replace(beside, self._page)  # noqa: PTH105 - rename, atomically
         return self._page
 
     def _write(self, **line: Any) -> None:

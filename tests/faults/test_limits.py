@@ -132,12 +132,15 @@ def test_a_film_goes_on_when_there_is_room_again(tmp_path):
 
 @whole_suite
 @pytest.mark.parametrize("room", [2_000, 300_000, 1_500_000])
-def test_a_training_that_runs_out_of_room_says_so(photographs, tmp_path, room):
+def test_a_training_that_runs_out_of_room_says_so(photographs, tmp_path, room, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     changes = ("data.size=64", "generator.options.width=8", "generator.options.depth=6")
     options = [part for change in (*changes, "stages.0.epochs=1") for part in ("--set", change)]
     command = ("train", photographs, "--recipe", "unet-gan", *options, "-o", tmp_path / "run")
     done = limited(_FULL_DISK.format(room), *command)
     fails_in_one_line(done, "room")
+    assert not list(tmp_path.rglob("*partial*"))
+    assert all(path.with_name("names.txt").exists() for path in tmp_path.rglob("images.npy"))
     assert not list(tmp_path.rglob("generator.onnx"))
     for checkpoint in tmp_path.rglob("*.safetensors"):
         assert limited("", "export", checkpoint.parent).returncode == 0

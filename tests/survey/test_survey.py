@@ -29,7 +29,8 @@ from retint.survey.app import create_app
 from retint.survey.build import Protocol, build_survey, open_survey
 from retint.survey.report import results_of
 from retint.survey.store import NAME, Session, Store
-from retint.survey.trials import Kind, draw_trials
+from retint.survey.trials import TrialKind, draw_trials
+from retint.whole import partial_path
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHORT = Protocol(practice=1, trials=2, checks=1, seconds=0.05)
@@ -225,10 +226,10 @@ def test_nothing_but_pixels_tells_which_picture_is_real(photos, tmp_path):
             seen.append((current.kind, set(trial), dict(trial)))
             said = {"side": "left", "milliseconds": 1}
             state = client.post(f"/trials/{trial['number']}", json=said).json()
-            assert (state["feedback"] is None) == (current.kind is not Kind.PRACTICE)
+            assert (state["feedback"] is None) == (current.kind is not TrialKind.PRACTICE)
             assert client.get(f"/{trial['pictures']['left']}").status_code == 404  # it is past
         assert len({frozenset(keys) for _, keys, _ in seen}) == 1
-        checks = [trial["practice"] for kind, _, trial in seen if kind is Kind.CHECK]
+        checks = [trial["practice"] for kind, _, trial in seen if kind is TrialKind.CHECK]
         assert checks == [False]
 
 
@@ -286,7 +287,7 @@ def test_a_killed_survey_has_all_answers_and_goes_on(photos, tmp_path):
 
 
 def test_a_killed_build_begins_anew(photos, tmp_path):
-    left = tmp_path / "out" / ".pictures.partial" / "00001-truth.png"
+    left = partial_path(tmp_path / "out" / "pictures", sole=True) / "00001-truth.png"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half a picture")
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -17,6 +19,8 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint
+from retint.web.jobs import JobStore
+from retint.web.service import Wish
 from serving import command, served
 
 CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
@@ -111,6 +115,18 @@ def test_a_photograph_in_colours_only_when_asked(client, colour_photo):
     assert client.post("/v1/colorize", content=stream.getvalue()).status_code == 422
     asked = client.post("/v1/colorize?recolor=true", content=stream.getvalue())
     assert asked.status_code == 200
+
+
+def test_pages_that_have_colours_keep_them_as_with_the_command(client, colour_photo, tmp_path):
+    colours = Image.fromarray(colour_photo[:120, :160])
+    source = tmp_path / "pages.tif"
+    colours.convert("L").convert("RGB").save(source, save_all=True, append_images=[colours])
+    answer = client.post("/v1/colorize", content=source.read_bytes())
+    assert retint("colorize", source, "-o", tmp_path / "a.tif").returncode == 0
+    assert answer.content == (tmp_path / "a.tif").read_bytes()
+    with Image.open(io.BytesIO(answer.content)) as result:
+        result.seek(1)
+        assert (np.asarray(result) == np.asarray(colours)).all()
 
 
 def talk(client, request: bytes, pause: float = 0.0) -> bytes:
@@ -211,6 +227,18 @@ def test_jobs_survive_a_kill(tmp_path):
         assert len(pictures) == 1
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    old, new = (store.add([("a.jpg", CAT.read_bytes())], Wish()) for _ in range(2))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+        database.execute("update jobs set wish = '{\"hue\": 1}' where id = ?", (old,))
+    with served(tmp_path) as client:
+        assert finished(client, new)["counts"] == {"done": 1}
+        (file,) = finished(client, old)["files"]
+        assert "another version" in file["error"]
 
 
 def test_a_token_is_asked_for(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from PIL import Image
 
 from retint.errors import RetintError
 from retint.pictures import Finding, Picture, decode, look_at_all
+from retint.whole import whole_folder
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
 _QUALITY = 92  # of what is scaled down
@@ -57,16 +57,11 @@ def pack_pictures(
         RetintError: if `out` exists or cannot be written, or no picture can be used.
     """
     require_new(out)
-    beside = out.with_name(out.name + ".partial")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
-        packed = _write(pictures, beside, short_side, shard_bytes, seed, progress)
-        beside.rename(out)
+        with whole_folder(out, sole=True) as beside:
+            packed = _write(pictures, beside, short_side, shard_bytes, seed, progress)
     except OSError as error:
         raise RetintError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return Packed([out / shard.name for shard in packed.shards], packed.pictures, packed.left_out)
 
 

@@ -17,6 +17,7 @@ from retint.evaluation.metrics import colorfulness
 from retint.palette import ab_palette
 from retint.pictures import Finding, Picture, is_colorless, look_at_all, open_picture
 from retint.tables import Table
+from retint.whole import whole_file
 
 _SIDE = 64  # pictures are looked at so small
 _EDGES = np.arange(-115, 116, 10)  # of the squares of the palette
@@ -131,9 +132,8 @@ def draw_statistics(statistics: Statistics, path: Path) -> None:
     colorful.set(title="Colourfulness", xlabel="M3", ylabel="photographs")
     sizes.hist(statistics.sides, bins=40)
     sizes.set(title="Size", xlabel="shorter side, pixels", ylabel="photographs")
-    beside = path.with_name(path.name + ".partial")
     try:
-        figure.savefig(beside, format="png", dpi=120)
+        with whole_file(path) as beside:
+            figure.savefig(beside, format="png", dpi=120)
     except OSError as error:
         raise RetintError(f"{path} cannot be written: {error.strerror}") from error
-    beside.replace(path)

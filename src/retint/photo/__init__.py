@@ -5,10 +5,8 @@ from retint.photo.files import (
     describe_photo,
     encode_photo,
     losses,
-    partial_file,
     read_photo,
     read_sizes,
-    remove_partial_files,
     sidecar_of,
     write_photo,
 )
@@ -37,10 +35,8 @@ __all__ = [
     "known_suffixes",
     "losses",
     "output_path",
-    "partial_file",
     "read_photo",
     "read_sizes",
-    "remove_partial_files",
     "sidecar_of",
     "write_photo",
 ]

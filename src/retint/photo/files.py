@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,11 +20,11 @@ from retint.photo.metadata import xmp_bytes
 from retint.photo.picture import Photo, Pixels
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
+from retint.whole import partial_path, whole_file
 
 QUALITY = 95
 """Of JPEG, WebP, AVIF and HEIF unless another is asked for."""
 
-_PARTIAL = ".retint-partial"  # ending of files that are being written
 _MOST_PIXELS = 500_000_000  # beyond that, a file is more likely an attack than a scan
 _MOST_OF_PAGES = 2_000_000_000  # pixels, together
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -89,40 +87,20 @@ def write_photo(
     format_ = format_of(path)
     if path.exists() and not overwrite:
         raise RetintError(f"{path} exists: add --overwrite to replace it, or choose another -o")
-    beside = partial_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("xb+") as stream:
-            _encode(photo, format_.name, stream, quality)
-        if photo.modified is not None:
-            os.utime(beside, ns=(photo.modified, photo.modified))
-        if not format_.metadata:
-            _write_sidecar(path, photo.xmp)
-        os.replace(beside, path)  # noqa: PTH105 - rename, atomically
+        with whole_file(path) as beside:
+            with beside.open("xb+") as stream:
+                _encode(photo, format_.name, stream, quality)
+            if photo.modified is not None:
+                os.utime(beside, ns=(photo.modified, photo.modified))
+            if not format_.metadata:
+                _write_sidecar(path, photo.xmp)
     except OSError as error:
         cause = error.strerror or f"the disk may be full: {error}"  # NumPy gives no number
         raise RetintError(f"{path} cannot be written: {cause}") from error
     except _UnfitError as error:
         raise RetintError(f"{path} cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):  # the folder itself may be what is wrong
-            beside.unlink(missing_ok=True)
-
-
-def partial_file(path: Path) -> Path:
-    """A new name beside that of a file, for it to be written under; see `remove_partial_files`."""
-    return path.with_name(_partial_prefix(path) + uuid4().hex + _PARTIAL)
-
-
-def remove_partial_files(paths: Iterable[Path]) -> None:
-    """Remove what killed runs left half written of these files."""
-    prefixes: dict[Path, set[str]] = {}
-    for path in paths:
-        prefixes.setdefault(path.parent, set()).add(_partial_prefix(path))
-    for folder, wanted in prefixes.items():
-        for file in folder.glob(f".*{_PARTIAL}"):
-            if file.name[: len(next(iter(wanted)))] in wanted:
-                file.unlink(missing_ok=True)
 
 
 def sidecar_of(path: Path) -> Path:
@@ -190,11 +168,6 @@ def describe_photo(path: Path) -> dict[str, str]:
     return facts
 
 
-def _partial_prefix(path: Path) -> str:
-    """Beginning of the names under which a file is written; short, however long its own is."""
-    return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
-
-
 def _read_sidecar(path: Path) -> bytes | None:
     with suppress(OSError):
         return xmp_bytes(sidecar_of(path).read_bytes())
@@ -209,7 +182,7 @@ def _write_sidecar(path: Path, xmp: bytes | None) -> None:
     if xmp is None:
         sidecar.unlink(missing_ok=True)
         return
-    beside = partial_file(path)
+    beside = partial_path(path)  # of the picture's own, so that what is left goes with it
     beside.write_bytes(xmp)
     os.replace(beside, sidecar)  # noqa: PTH105 - rename, atomically
 

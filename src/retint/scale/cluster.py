@@ -34,9 +34,9 @@ from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
 from retint.model import Model
 from retint.photo.provenance import now
-from retint.plan import Job
+from retint.plan import Task
 from retint.scale.urls import remove_partials
-from retint.scale.work import Settings, colorize_job
+from retint.scale.work import Settings, colorize_task
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +60,9 @@ class Cluster:
     address: str | None = None
     workers: int | None = None
 
-    def colorize_jobs(
+    def colorize_tasks(
         self,
-        jobs: Iterable[Job],
+        tasks: Iterable[Task],
         colorizer: Colorizer,
         options: Options,
         *,
@@ -71,7 +71,7 @@ class Cluster:
         overwrite: bool,
         quality: int,
     ) -> Iterator[Outcome]:
-        """Do the jobs, in the order in which workers get done; see `retint.batch`.
+        """Do the tasks, in the order in which workers get done; see `retint.batch`.
 
         Raises:
             RetintError: if there is no cluster, or no worker can start.
@@ -92,7 +92,7 @@ class Cluster:
             given = (ray.put(model), settings)
             crew = _Crew(lambda: make.remote(*given), count)
             try:
-                yield from crew.do(jobs)
+                yield from crew.do(tasks)
             finally:
                 crew.dismiss()
 
@@ -168,29 +168,29 @@ class _Worker:
         """Answers when the model is open."""
         return True
 
-    def color(self, jobs: Sequence[Job], again: bool) -> list[Outcome]:
-        """Do jobs, one after the other; `again` if another worker may have done them in part."""
+    def color(self, tasks: Sequence[Task], again: bool) -> list[Outcome]:
+        """Do tasks, one after the other; `again` if another worker may have done them in part."""
         settings = self._settings
         if again:
-            remove_partials(target for job in jobs for target in job.targets)
+            remove_partials(target for task in tasks for target in task.targets)
             settings = replace(settings, overwrite=True)
-        return [colorize_job(job, self._colorizer, settings) for job in jobs]
+        return [colorize_task(task, self._colorizer, settings) for task in tasks]
 
 
 @dataclass
-class _Task:
-    """A job, whether it was begun before, and how many workers died with nothing else in hand."""
+class _Tracked:
+    """A task, whether it was begun before, and how many workers died with nothing else in hand."""
 
-    job: Job
+    task: Task
     begun: bool = False
     deaths: int = 0
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """Tasks that a worker was given, and when."""
+    """What a worker was given, and when."""
 
-    tasks: Sequence[_Task]
+    given: Sequence[_Tracked]
     start: float
 
 
@@ -212,15 +212,15 @@ class _Crew:
         for _ in range(count):
             self._hire()
 
-    def do(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        """Do the jobs."""
-        coming = (_Task(job) for job in jobs)
-        again: list[_Task] = []
-        tasks = self._next_tasks(again, coming)
-        while tasks or self._busy:
-            if tasks and self._idle:
-                self._begin(self._idle.pop(), tasks)
-                tasks = self._next_tasks(again, coming)
+    def do(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """Do the tasks."""
+        coming = (_Tracked(task) for task in tasks)
+        again: list[_Tracked] = []
+        ready = self._next(again, coming)
+        while ready or self._busy:
+            if ready and self._idle:
+                self._begin(self._idle.pop(), ready)
+                ready = self._next(again, coming)
                 continue
             worker, attempt, future = self._next_event()
             error = future.exception()
@@ -237,33 +237,33 @@ class _Crew:
                 yield from future.result()
             else:
                 yield from self._lost(attempt, error, again)
-            tasks = tasks or self._next_tasks(again, coming)
+            ready = ready or self._next(again, coming)
 
     def dismiss(self) -> None:
         """End all workers."""
         for worker in self._all:
             ray.kill(worker)
 
-    def _next_tasks(self, again: list[_Task], coming: Iterator[_Task]) -> list[_Task]:
+    def _next(self, again: list[_Tracked], coming: Iterator[_Tracked]) -> list[_Tracked]:
         """What was begun before is done alone, so that it is known what a worker dies of."""
         return [again.pop()] if again else list(islice(coming, self._at_once))
 
     def _lost(
-        self, attempt: _Attempt, error: BaseException, again: list[_Task]
+        self, attempt: _Attempt, error: BaseException, again: list[_Tracked]
     ) -> Iterator[Outcome]:
         """Have tasks done again whose worker died, but for one that ends all its workers."""
-        alone = len(attempt.tasks) == 1
-        for task in attempt.tasks:
-            task.deaths += alone and not getattr(error, "preempted", False)
-            if task.deaths < _MOST_DEATHS:
-                again.append(task)
+        alone = len(attempt.given) == 1
+        for one in attempt.given:
+            one.deaths += alone and not getattr(error, "preempted", False)
+            if one.deaths < _MOST_DEATHS:
+                again.append(one)
             else:
-                remove_partials(task.job.targets)
-                yield Outcome(task.job, error=_deadly(task.job))
+                remove_partials(one.task.targets)
+                yield Outcome(one.task, error=_deadly(one.task))
 
     def _set_pace(self, attempt: _Attempt) -> None:
         """As many at once as are done in a second, going by those that were just done."""
-        seconds = (time.monotonic() - attempt.start) / len(attempt.tasks)
+        seconds = (time.monotonic() - attempt.start) / len(attempt.given)
         most = min(2 * self._at_once, _MOST_AT_ONCE)
         self._at_once = max(1, min(most, int(_PACE / seconds)))
 
@@ -272,12 +272,12 @@ class _Crew:
         self._all.add(worker)
         self._watch(worker.is_ready.remote(), worker, None)
 
-    def _begin(self, worker: Any, tasks: Sequence[_Task]) -> None:
-        again = any(task.begun for task in tasks)
-        for task in tasks:
-            task.begun = True
-        done = worker.color.remote([task.job for task in tasks], again)
-        self._watch(done, worker, _Attempt(tasks, time.monotonic()))
+    def _begin(self, worker: Any, given: Sequence[_Tracked]) -> None:
+        again = any(one.begun for one in given)
+        for one in given:
+            one.begun = True
+        done = worker.color.remote([one.task for one in given], again)
+        self._watch(done, worker, _Attempt(given, time.monotonic()))
         self._busy += 1
 
     def _watch(self, reference: Any, worker: Any, attempt: _Attempt | None) -> None:
@@ -312,8 +312,8 @@ class _Crew:
             raise RetintError(f"a worker cannot start: {cause}") from error
 
 
-def _deadly(job: Job) -> str:
+def _deadly(task: Task) -> str:
     return (
-        f"{job.source} ended {_MOST_DEATHS} workers that were colouring it: there may be too "
+        f"{task.source} ended {_MOST_DEATHS} workers that were colouring it: there may be too "
         "little memory for it, or it is damaged; scale it down or leave it out"
     )

@@ -33,7 +33,7 @@ def colorize_many(
     """
     stdout = sys.stdout
     request = replace(request, places=Urls(request.paths, request.out))
-    engine = Cluster(address, workers).colorize_jobs
+    engine = Cluster(address, workers).colorize_tasks
     with redirect_stdout(sys.stderr):  # Ray tells there which of its processes died
         run = Run(request, lambda line: tell(line, file=stdout), warn, engine)
         return run.dry() if dry else run.once()

@@ -10,9 +10,10 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 from uuid import uuid4
 
-from retint.photo import SUFFIXES, partial_file, remove_partial_files
+from retint.photo import SUFFIXES
 from retint.places import Places, State
 from retint.remote import named_errors, steadily
+from retint.whole import partial_path, remove_partial_files
 
 # Object stores show an object when all of it has arrived; elsewhere a rename makes it so.
 _WHOLE_AT_ONCE = {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "oss", "r2", "s3", "s3a"}
@@ -179,7 +180,7 @@ def _put(content: Path | bytes, url: Path) -> None:
         _write(fs, content, name)
         return
     fs.makedirs(_place(url.parent)[1], exist_ok=True)
-    beside = _place(partial_file(url))[1]
+    beside = _place(partial_path(url))[1]
     try:
         _write(fs, content, beside)
         fs.mv(beside, name)

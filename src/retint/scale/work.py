@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retint.batch import Outcome, colorize_jobs
+from retint.batch import Outcome, colorize_tasks
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
 from retint.photo import format_of, sidecar_of
-from retint.plan import Job
+from retint.plan import Task
 from retint.scale.urls import fetch, fetch_if_there, is_url, put, remove, there
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to colour; the options of `retint.batch.colorize_jobs`."""
+    """How to colour; the options of `retint.batch.colorize_tasks`."""
 
     options: Options
     recolor: bool
@@ -24,26 +24,26 @@ class Settings:
     quality: int
 
 
-def colorize_job(job: Job, colorizer: Colorizer, settings: Settings) -> Outcome:
-    """Do a job whose photograph and results may be at URLs.
+def colorize_task(task: Task, colorizer: Colorizer, settings: Settings) -> Outcome:
+    """Do a task whose photograph and results may be at URLs.
 
     What is at a URL passes through files here, so that formats that are not read or written in one
     go need no help from the driver, and results are those of local files, byte for byte.
     """
-    if not any(map(is_url, (job.source, *job.targets))):
-        return _color(job, colorizer, settings)
+    if not any(map(is_url, (task.source, *task.targets))):
+        return _color(task, colorizer, settings)
     with TemporaryDirectory(prefix="retint-") as scratch:
-        staged = _Staged(job, Path(scratch))
+        staged = _Staged(task, Path(scratch))
         try:
             staged.fetch(overwrite=settings.overwrite)
             return staged.deliver(_color(staged.local, colorizer, settings))
         except RetintError as error:
-            return Outcome(job, error=str(error))
+            return Outcome(task, error=str(error))
 
 
-def _color(job: Job, colorizer: Colorizer, settings: Settings) -> Outcome:
-    (outcome,) = colorize_jobs(
-        [job],
+def _color(task: Task, colorizer: Colorizer, settings: Settings) -> Outcome:
+    (outcome,) = colorize_tasks(
+        [task],
         colorizer,
         settings.options,
         recolor=settings.recolor,
@@ -54,41 +54,41 @@ def _color(job: Job, colorizer: Colorizer, settings: Settings) -> Outcome:
 
 
 class _Staged:
-    """A job with a local file for each that is at a URL.
+    """A task with a local file for each that is at a URL.
 
     Attributes:
-        local: the job in terms of local files.
+        local: the task in terms of local files.
     """
 
-    def __init__(self, job: Job, scratch: Path) -> None:
-        self._job = job
+    def __init__(self, task: Task, scratch: Path) -> None:
+        self._task = task
         self._near = {
             path: scratch / kind / path.name if is_url(path) else path
-            for kind, paths in (("in", [job.source]), ("out", job.targets))
+            for kind, paths in (("in", [task.source]), ("out", task.targets))
             for path in paths
         }
-        self.local = Job(self._near[job.source], tuple(self._near[path] for path in job.targets))
+        self.local = Task(self._near[task.source], tuple(self._near[path] for path in task.targets))
         for path in self._near.values():
             if path.is_relative_to(scratch):
                 path.parent.mkdir(exist_ok=True)
 
     def fetch(self, *, overwrite: bool) -> None:
         """Copy the photograph, and what lies beside it or where its results go."""
-        for path in (self._job.source, *self._job.targets):
+        for path in (self._task.source, *self._task.targets):
             if is_url(path) and _has_sidecar(path):
                 fetch_if_there(sidecar_of(path), sidecar_of(self._near[path]))
-        if is_url(self._job.source):
-            fetch(self._job.source, self.local.source)
-        for target in self._job.targets:
+        if is_url(self._task.source):
+            fetch(self._task.source, self.local.source)
+        for target in self._task.targets:
             if is_url(target) and not overwrite and there(target):
                 raise RetintError(
                     f"{target} exists: add --overwrite to replace it, or choose another -o"
                 )
 
     def deliver(self, outcome: Outcome) -> Outcome:
-        """Put the results where they belong, and name the files as the job does."""
+        """Put the results where they belong, and name the files as the task does."""
         written = []
-        for target in self._job.targets:
+        for target in self._task.targets:
             local = self._near[target]
             if local not in outcome.written:
                 continue
@@ -99,7 +99,7 @@ class _Staged:
             written.append(target)
         return replace(
             outcome,
-            job=self._job,
+            task=self._task,
             written=tuple(written),
             error=self._as_named(outcome.error),
             skipped=self._as_named(outcome.skipped),

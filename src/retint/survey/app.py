@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from retint.pages import render
 from retint.survey.build import TRUTH, WRONG, Survey
 from retint.survey.store import Session, Store
-from retint.survey.trials import Kind, Side, Trial
+from retint.survey.trials import Side, Trial, TrialKind
 from retint.web.guard import Guard
 from retint.web.settings import Settings
 
@@ -147,7 +147,7 @@ def _add_session(app: FastAPI, survey: Survey, store: Store, token: str | None) 
         session = store.answer(id_, number, said.side, said.milliseconds)
         answered = session.trials[number - 1]
         feedback = None
-        if answered.kind is Kind.PRACTICE:
+        if answered.kind is TrialKind.PRACTICE:
             feedback = {"right": not answered.fooled, "real": answered.real}
         return {"feedback": feedback, **_state(session, survey)}
 
@@ -159,7 +159,7 @@ def _check(token: str | None, authorization: str) -> None:
 
 
 def _fake(trial: Trial, session: Session) -> str:
-    return WRONG if trial.kind is Kind.CHECK else session.model
+    return WRONG if trial.kind is TrialKind.CHECK else session.model
 
 
 def _state(session: Session, survey: Survey) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _state(session: Session, survey: Survey) -> dict[str, Any]:
     practice = survey.protocol.practice
     shown = {
         "number": trial.number,
-        "practice": trial.kind is Kind.PRACTICE,
+        "practice": trial.kind is TrialKind.PRACTICE,
         "first": trial.first,
         "pictures": {"left": f"pictures/{trial.left}", "right": f"pictures/{trial.right}"},
     }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -23,8 +21,9 @@ from retint.evaluation.systems import JudgedPicture, System, open_systems
 from retint.merge import Coloring, merge
 from retint.photo import read_photo
 from retint.photo.picture import to_8_bit
-from retint.plan import plan_jobs
+from retint.plan import plan_tasks
 from retint.tone import Kind, kind_of
+from retint.whole import partial_path, whole_folder
 
 SIZE = 256
 """Side of the pictures, pixels, as in pix2pix."""
@@ -145,8 +144,9 @@ def build_survey(
     """
     if (folder / _PICTURES / _DESCRIPTION).exists():
         return _same(open_survey(folder), photographs, models, protocol, limit)
-    building = folder / f".{_PICTURES}.partial"
-    if folder.exists() and any(path != building for path in folder.iterdir()):
+    pictures = folder / _PICTURES
+    left = partial_path(pictures, sole=True)  # of a run that was killed
+    if folder.exists() and any(path != left for path in folder.iterdir()):
         raise RetintError(f"{folder} is in use and holds no survey: choose another --out")
     systems = open_systems(list(models))
     names = tuple(system.name for system in systems)
@@ -164,18 +164,14 @@ def build_survey(
         pictures=(),
         left_out=(),
     )
-    shutil.rmtree(building, ignore_errors=True)  # of a run that was killed
     try:
-        building.mkdir(parents=True)
-        with task(len(sources)) as advance:
-            colored = _colored(photographs, sources, systems)
-            survey = _write_pictures(survey, building, colored, advance)
-        _write_description(survey, building)
-        os.replace(building, folder / _PICTURES)  # noqa: PTH105 - rename, atomically
+        with whole_folder(pictures, sole=True) as building:
+            with task(len(sources)) as advance:
+                colored = _colored(photographs, sources, systems)
+                survey = _write_pictures(survey, building, colored, advance)
+            _write_description(survey, building)
     except OSError as error:
         raise RetintError(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return survey
 
 
@@ -228,10 +224,10 @@ def _same(
 def _find(photographs: Path) -> list[Path]:
     if not photographs.is_dir():
         raise RetintError(f"{photographs} is no folder: give one of colour photographs")
-    plan = plan_jobs([photographs], None)
-    if not plan.jobs:
+    plan = plan_tasks([photographs], None)
+    if not plan.tasks:
         raise RetintError(plan.problems[0])
-    return [job.source for job in plan.jobs]
+    return [task.source for task in plan.tasks]
 
 
 def _spread(sources: list[Path], limit: int | None) -> list[Path]:

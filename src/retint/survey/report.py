@@ -21,7 +21,7 @@ from retint.photo import Photo, encode_photo
 from retint.survey.build import SIZE, TRUTH, Survey
 from retint.survey.statistics import Interval, Power, cluster_bootstrap, power, wilson
 from retint.survey.store import Session
-from retint.survey.trials import Kind, Trial
+from retint.survey.trials import Trial, TrialKind
 from retint.tables import Table
 
 _SHARE_OF_CHECKS = 0.75  # that an attentive rater answers right; Zhang et al. 2016 saw 0.87
@@ -136,7 +136,7 @@ def results_of(survey: Survey, sessions: Sequence[Session]) -> Results:
 
 def is_attentive(session: Session) -> bool:
     """Whether enough attention checks were answered right."""
-    checks = [trial for trial in session.trials if trial.kind is Kind.CHECK]
+    checks = [trial for trial in session.trials if trial.kind is TrialKind.CHECK]
     return sum(not trial.fooled for trial in checks) >= _wanted(len(checks))
 
 
@@ -145,7 +145,7 @@ def _wanted(checks: int) -> int:
 
 
 def _counted(session: Session) -> list[Trial]:
-    return [trial for trial in session.trials if trial.kind is Kind.COUNTED]
+    return [trial for trial in session.trials if trial.kind is TrialKind.COUNTED]
 
 
 def _result(model: str, sessions: Sequence[Session]) -> ModelResult:

@@ -16,7 +16,7 @@ from typing import Any
 from retint.databases import check_database
 from retint.errors import RetintError
 from retint.survey.build import Survey
-from retint.survey.trials import Kind, Side, Trial, draw_trials
+from retint.survey.trials import Side, Trial, TrialKind, draw_trials
 
 NAME = "answers.sqlite"
 
@@ -157,4 +157,4 @@ def _session(database: sqlite3.Connection, id_: str, model: str) -> Session:
 
 
 def _trial(number: int, kind: str, *rest: Any) -> Trial:
-    return Trial(number, Kind(kind), *rest)
+    return Trial(number, TrialKind(kind), *rest)

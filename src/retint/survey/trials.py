@@ -14,7 +14,7 @@ Side = Literal["left", "right"]
 _SIDES: tuple[Side, ...] = get_args(Side)
 
 
-class Kind(StrEnum):
+class TrialKind(StrEnum):
     """What a trial is for."""
 
     PRACTICE = "practice"
@@ -40,7 +40,7 @@ class Trial:
     """
 
     number: int
-    kind: Kind
+    kind: TrialKind
     picture: int
     real: Side
     first: Side
@@ -58,9 +58,9 @@ class Trial:
 
 def draw_trials(protocol: Protocol, pictures: int, chance: random.Random) -> list[Trial]:
     """Draw a session: photographs, none twice; sides and order by a coin; checks anywhere."""
-    rest = [Kind.COUNTED] * protocol.trials + [Kind.CHECK] * protocol.checks
+    rest = [TrialKind.COUNTED] * protocol.trials + [TrialKind.CHECK] * protocol.checks
     chance.shuffle(rest)
-    kinds = [Kind.PRACTICE] * protocol.practice + rest
+    kinds = [TrialKind.PRACTICE] * protocol.practice + rest
     chosen = chance.sample(range(pictures), len(kinds))
     return [
         Trial(

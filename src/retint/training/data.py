@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from torch import Tensor
 from retint.errors import RetintError
 from retint.pictures import Finding, Picture, decode, look_at_all
 from retint.training.recipe import Data
+from retint.whole import whole_folder
 
 _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is cut off
 
@@ -41,6 +40,13 @@ class Photographs:
         order = torch.Generator().manual_seed(seed)
         return indices[torch.randperm(len(indices), generator=order)]
 
+    def sample(self, indices: Tensor, count: int, seed: int) -> Tensor:  # noqa: ARG002 - streams ask
+        """About `count` of `indices`, at equal distances, whatever the seed."""
+        return indices[:: max(1, len(indices) // count)]
+
+    def expect(self, order: Tensor) -> None:
+        """Do nothing: all are decoded."""
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Some of the images and their sizes, on the CPU."""
         chosen = indices.cpu()
@@ -61,9 +67,13 @@ def load_photographs(
     folder = (cache or user_cache_path("retint")) / f"photographs-{_key(pictures, data)}"
     if not (folder / "names.txt").exists():
         try:
-            _build_cache(folder, pictures, data, progress)
+            with whole_folder(folder) as building:
+                _fill_cache(building, pictures, data, progress)
         except OSError as error:
-            raise RetintError(f"{folder} cannot be written ({error}): make room there") from error
+            if not (folder / "names.txt").exists():  # else another process came first with it
+                raise RetintError(
+                    f"{folder} cannot be written ({error}): make room there"
+                ) from error
     try:
         names = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
         rejected = (folder / "rejected.txt").read_text(encoding="utf-8").splitlines()
@@ -87,17 +97,14 @@ def _key(pictures: Sequence[Picture], data: Data) -> str:
     return digest.hexdigest()[:16]
 
 
-def _build_cache(
+def _fill_cache(
     folder: Path, pictures: Sequence[Picture], data: Data, progress: Callable[[int], None]
 ) -> None:
     side = side_of(data)
-    # Machines may share the folder.
-    building = folder.with_name(f"{folder.name}.{platform.node()}-{os.getpid()}")
-    building.mkdir(parents=True, exist_ok=True)
     shape = (len(pictures), side, side, 3)
-    images = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, shape)
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     if hasattr(os, "posix_fallocate"):  # else a full disk would end the process, as memory is used
-        with (building / "images.npy").open("rb+") as file:
+        with (folder / "images.npy").open("rb+") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     names: list[str] = []
     sizes: list[tuple[int, int]] = []
@@ -113,15 +120,9 @@ def _build_cache(
         names.append(picture.name)
         sizes.append((height, width))
     images.flush()
-    np.save(building / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
-    (building / "rejected.txt").write_text("\n".join(map(str, rejected)), encoding="utf-8")
-    (building / "names.txt").write_text("\n".join(names), encoding="utf-8")
-    try:
-        building.rename(folder)
-    except OSError:  # another process finished the same cache first
-        if not (folder / "names.txt").exists():
-            raise
-        shutil.rmtree(building)
+    np.save(folder / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
+    (folder / "rejected.txt").write_text("\n".join(map(str, rejected)), encoding="utf-8")
+    (folder / "names.txt").write_text("\n".join(names), encoding="utf-8")
 
 
 def side_of(data: Data) -> int:

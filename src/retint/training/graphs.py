@@ -14,6 +14,7 @@ from torch import Tensor
 
 from retint.training.losses import normalized_lab_to_rgb
 from retint.training.run import read_metrics
+from retint.whole import whole_file
 
 matplotlib.use("Agg")
 
@@ -86,7 +87,8 @@ def save(figure: Figure, axes: Any, path: Path) -> Path:
     """Write a graph as PNG."""
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with whole_file(path, sole=True) as beside:
+        figure.savefig(beside, format="png", dpi=120)
     return path
 
 
@@ -104,4 +106,5 @@ def save_grid(lightness: Tensor, ab: Tensor, true_ab: Tensor, path: Path) -> Non
     ]
     pixels = torch.stack(rows).clamp(0, 1).mul(255).round().byte().cpu().numpy()
     grid = np.concatenate([np.concatenate(list(row), axis=2) for row in pixels], axis=1)
-    Image.fromarray(grid.transpose(1, 2, 0)).save(path)
+    with whole_file(path, sole=True) as beside:
+        Image.fromarray(grid.transpose(1, 2, 0)).save(beside, "PNG")

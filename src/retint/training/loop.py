@@ -361,12 +361,8 @@ class _Trainer:
         histogram = torch.zeros(len(palette), device=self.device)
         sums = torch.zeros(2, device=self.device)
         needs_palette = any(stage.palette for stage in self.recipe.stages)
-        if isinstance(self.photographs, Stream):  # as they lie, which is faster read
-            order = self.photographs.shuffled(self.training, self.recipe.seed)
-            some = order[:_COLOR_SAMPLE]
-            self.photographs.expect(some)
-        else:
-            some = self.training[:: max(1, len(self.training) // _COLOR_SAMPLE)]
+        some = self.photographs.sample(self.training, _COLOR_SAMPLE, self.recipe.seed)
+        self.photographs.expect(some)
         for indices in some.split(32):
             rgb = self.windows.batch(indices, train=False)[:, :, ::4, ::4]
             ab = lab.rgb_to_lab(rgb, axis=1)[:, 1:]
@@ -380,8 +376,7 @@ class _Trainer:
         whole = shuffled[: self.steps_per_epoch * self.batch]
         shares = whole.view(self.steps_per_epoch, self.accelerator.num_processes, -1)
         mine = shares[:, self.accelerator.process_index]
-        if isinstance(self.photographs, Stream):
-            self.photographs.expect(mine[self.first_step :])
+        self.photographs.expect(mine[self.first_step :])
         return mine.to(self.device)
 
     def _seed_steps(self, done: int) -> None:

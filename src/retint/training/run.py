@@ -31,6 +31,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from retint.errors import RetintError
 from retint.training.recipe import Recipe, load_recipe
+from retint.whole import whole_file
 
 _DIGEST = "sha256"  # in the metadata of weights
 # What a checkpoint holds, whatever else.
@@ -94,8 +95,6 @@ class Run:
         try:
             self._save(state, weights, best=best)
         except (OSError, RuntimeError, SafetensorError) as error:  # of three libraries
-            for beside in self.folder.glob("*.partial"):
-                beside.unlink(missing_ok=True)
             raise RetintError(
                 f"{self.folder} cannot be written, its disk may be full: make room, and go on with "
                 "--resume"
@@ -107,12 +106,10 @@ class Run:
         # Not save_file(), which makes files that their owner alone can read.
         encoded = save(tensors, {_DIGEST: _digest(tensors)})
         for name in ("generator", "best") if best else ("generator",):
-            beside = self.folder / f"{name}.partial"
-            beside.write_bytes(encoded)
-            beside.replace(self.folder / f"{name}.safetensors")
-        beside = self.checkpoint.with_suffix(".partial")
-        torch.save({**state, "metrics_size": size}, beside)
-        beside.replace(self.checkpoint)
+            with whole_file(self.folder / f"{name}.safetensors", sole=True) as beside:
+                beside.write_bytes(encoded)
+        with whole_file(self.checkpoint, sole=True) as beside:
+            torch.save({**state, "metrics_size": size}, beside)
 
     def restore(self, device: torch.device) -> dict[str, Any] | None:
         """Read the checkpoint; None if there is none."""
@@ -249,7 +246,6 @@ def git_revision() -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    """Write a file of a run, which one process alone writes, whole or not at all."""
+    with whole_file(path, sole=True) as beside:
+        beside.write_text(text, encoding="utf-8")

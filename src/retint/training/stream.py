@@ -69,8 +69,12 @@ class Stream:
             buffer[drawn] = number
         return torch.tensor([*order, *random.permutation(buffer).tolist()])
 
+    def sample(self, indices: Tensor, count: int, seed: int) -> Tensor:
+        """The first `count` of `indices` as `shuffled` orders them, which are quickly read."""
+        return self.shuffled(indices, seed)[:count]
+
     def expect(self, order: Tensor) -> None:
-        """Begin to read ahead: these of the last `shuffled` will be taken, in this order."""
+        """Read ahead: these of the last `shuffled` or `sample` will be taken, in this order."""
         wanted = order.flatten().tolist()
         self._expected = set(wanted)
         self._coming = {}

@@ -1,6 +1,6 @@
 """Films: decoded, coloured steadily over time, encoded, with their sound."""
 
-from retint.video.convert import Coloring, Painter, colorize_film, output_path
+from retint.video.convert import FilmOptions, Painter, colorize_film, output_path
 from retint.video.film import Film
 
-__all__ = ["Coloring", "Film", "Painter", "colorize_film", "output_path"]
+__all__ = ["Film", "FilmOptions", "Painter", "colorize_film", "output_path"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from retint.video.writing import FORMATS, fitting, join
 
 
 @dataclass(frozen=True)
-class Coloring:
+class FilmOptions:
     """How a film is coloured.
 
     Attributes:
@@ -50,10 +48,10 @@ class Painter:
     """
 
     def __init__(
-        self, model: Model, coloring: Coloring, quarter_turns: int = 0, look: Look | None = None
+        self, model: Model, options: FilmOptions, quarter_turns: int = 0, look: Look | None = None
     ) -> None:
         self.look = look
-        self._model, self._coloring, self._turns = model, coloring, quarter_turns
+        self._model, self._options, self._turns = model, options, quarter_turns
 
     def paint(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
         """Colour sRGB pixels, (H, W) or (H, W, 3); whether a new shot begins, too."""
@@ -68,12 +66,12 @@ class Painter:
         if self.look is not None and motion is not None and not cut:
             ab = steady(motion, self.look, ab)
         self.look = Look(lightness, ab)
-        return merge(pixels, fit_coloring(lightness, ab), self._coloring.strength), cut
+        return merge(pixels, fit_coloring(lightness, ab), self._options.strength), cut
 
     def _predict(self, lightness: NDArray[Any]) -> NDArray[Any]:
         """Predicted ab (h, w, 2); the network sees the frame upright, as it learnt."""
         upright = np.ascontiguousarray(np.rot90(lightness, self._turns))
-        ab = sharpen(upright, self._model.predict(upright, self._coloring.seed))
+        ab = sharpen(upright, self._model.predict(upright, self._options.seed))
         return np.ascontiguousarray(np.rot90(ab, -self._turns))
 
 
@@ -86,7 +84,7 @@ def output_path(source: Path) -> Path:
 def colorize_film(
     film: Film,
     target: Path,
-    coloring: Coloring,
+    options: FilmOptions,
     *,
     overwrite: bool = False,
     progress: Callable[[int], None] = lambda _done: None,
@@ -98,7 +96,7 @@ def colorize_film(
     Args:
         film: just opened.
         target: the file to write, whole or not at all.
-        coloring: how.
+        options: how.
         overwrite: replace `target`.
         progress: called with how many frames are done.
         say: called with a line for each thing that could not be kept.
@@ -114,11 +112,11 @@ def colorize_film(
         say(f"{film.path}: {line}")
     if film.width % 2 or film.height % 2:
         say(f"{film.path} has an odd size, which H.264 has not: its last pixels are doubled")
-    model = open_model(coloring.model, [coloring.provider] if coloring.provider else None)
-    settings = _settings(film.path, model, coloring, segment_frames)
+    model = open_model(options.model, [options.provider] if options.provider else None)
+    settings = _settings(film.path, model, options, segment_frames)
     try:
         work = Work(target.with_name(f".{target.name}.partial"), settings)
-        state = _color_frames(film, model, coloring, work, segment_frames, progress)
+        state = _color_frames(film, model, options, work, segment_frames, progress)
         if not work.segments:
             work.remove()
             raise RetintError(f"{film.path} has no frame that can be read: it may be damaged")
@@ -130,7 +128,7 @@ def colorize_film(
             format_=FORMATS[suffix],
             end=state.end,
             others=others,
-            comment=_provenance(model),
+            comment=_provenance(model, options),
         )
         _check_target(film.path, target, overwrite)  # hours may have passed
         os.replace(joined, target)  # noqa: PTH105 - rename, atomically
@@ -144,7 +142,7 @@ def colorize_film(
 def _color_frames(
     film: Film,
     model: Model,
-    coloring: Coloring,
+    options: FilmOptions,
     work: Work,
     segment_frames: int,
     progress: Callable[[int], None],
@@ -157,7 +155,7 @@ def _color_frames(
         for number, frame in enumerate(film.frames()):
             if number < state.frames:
                 continue
-            painter = painter or Painter(model, coloring, film.quarter_turns, state.look)
+            painter = painter or Painter(model, options, film.quarter_turns, state.look)
             pixels, cut = painter.paint(film.pixels(frame))
             state = State(number + 1, frame.end, painter.look)
             recorder.write(pixels, frame, state, cut=cut)
@@ -179,24 +177,28 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
 
 
 def _settings(
-    source: Path, model: Model, coloring: Coloring, segment_frames: int
+    source: Path, model: Model, options: FilmOptions, segment_frames: int
 ) -> dict[str, Any]:
     """All that the frames of the segments depend on."""
-    film, card = source.stat(), json.dumps(model.card, sort_keys=True)
-    files = [Path(coloring.model), Path(coloring.model) / "generator.onnx"]
-    changed = [file.stat().st_mtime_ns for file in files if file.is_file()]
+    film = source.stat()
     return {
         "retint": __version__,
         "libraries": [av.__version__, cv2.__version__, np.__version__],
         "source": [str(source.resolve()), film.st_size, film.st_mtime_ns],
-        "model": [coloring.model, hashlib.sha256(card.encode()).hexdigest(), changed],
-        "provider": coloring.provider,
-        "seed": coloring.seed,
-        "strength": coloring.strength,
+        "model": model.sha256,
+        "provider": options.provider,
+        "seed": options.seed,
+        "strength": options.strength,
         "segment_frames": segment_frames,
     }
 
 
-def _provenance(model: Model) -> str:
+def _provenance(model: Model, options: FilmOptions) -> str:
+    """What the file says of its colours; IPTC's term is for programs."""
     card = model.card
-    return f"colours inferred by retint {__version__}, model {card['name']} {card['version']}"
+    seed = "none" if options.seed is None else options.seed
+    return (
+        f"colours inferred by retint {__version__}, model {card['name']} {card['version']} "
+        f"({model.sha256}), seed {seed}, strength {options.strength:g}; "
+        "digital source type compositeWithTrainedAlgorithmicMedia"
+    )

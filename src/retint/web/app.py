@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.datastructures import UploadFile
@@ -84,6 +83,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The coloured photograph"}
 }
 _EVENTS_EVERY = 0.5  # seconds
+_PIECE = 2**20  # bytes of an archive that are sent at a time
 
 
 def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
@@ -272,18 +272,29 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
     def archive(id_: str) -> Response:
         """All coloured photographs of a job so far, as a ZIP file."""
         job = found(id_)
-        stream = io.BytesIO()
-        with zipfile.ZipFile(stream, "w") as whole:  # stored: pictures are compressed already
-            for file in job.files:
-                if file.state == DONE:
-                    whole.write(store.result(job, file.number), _result_name(file))
-        headers = {"Content-Disposition": f'attachment; filename="retint-{id_[:8]}.zip"'}
-        return Response(stream.getvalue(), media_type="application/zip", headers=headers)
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - sent after this has returned
+        with zipfile.ZipFile(file, "w") as whole:  # stored: pictures are compressed already
+            for done in job.files:
+                if done.state == DONE:
+                    whole.write(store.result(job, done.number), _result_name(done))
+        headers = {
+            "Content-Disposition": f'attachment; filename="retint-{id_[:8]}.zip"',
+            "Content-Length": str(file.tell()),
+        }
+        return StreamingResponse(_pieces(file), 200, headers, "application/zip")
 
     @app.delete("/v1/jobs/{id_}", status_code=204, tags=["jobs"], responses=_NO_JOB)
     def forget(id_: str) -> None:
         """Remove a job with its files."""
         store.remove(found(id_).id)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """All of a file, which is closed in the end."""
+    with file:
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 async def _one_photograph(request: Request) -> bytes:

@@ -19,6 +19,7 @@ from uuid import uuid4
 from retint.databases import check_database
 from retint.errors import RetintError
 from retint.web.service import Service, Wish
+from retint.whole import whole_file
 
 log = logging.getLogger("retint.web")
 
@@ -184,15 +185,15 @@ class JobStore:
         for (id_,) in rows:
             self.remove(id_)
 
-    def next_waiting(self) -> tuple[str, int, Wish] | None:
-        """Job, number and wish of the photograph that has waited longest."""
+    def next_waiting(self) -> tuple[str, int, str] | None:
+        """Job, number and stored wish of the photograph that has waited longest."""
         with self._transaction() as database:
             found = database.execute(
                 "select job, number, wish from files join jobs on jobs.id = job "
                 "where state = ? order by created, number limit 1",
                 (WAITING,),
             ).fetchone()
-        return None if found is None else (found[0], found[1], _from_json(json.loads(found[2])))
+        return None if found is None else (found[0], found[1], found[2])
 
     def read(self, id_: str, number: int) -> bytes:
         """A photograph of a job."""
@@ -204,9 +205,8 @@ class JobStore:
         if not place.exists():
             return  # the job was removed meanwhile
         if data is not None:
-            beside = place / f"{number}.partial"
-            beside.write_bytes(data)
-            beside.replace(place / f"{number}.out")
+            with whole_file(place / f"{number}.out", sole=True) as beside:
+                beside.write_bytes(data)
         with self._transaction() as database:
             database.execute(
                 "update files set state = ?, error = ?, suffix = ?, media_type = ? "
@@ -271,11 +271,11 @@ class JobWorker:
                     self._wake.wait(_LOOK_EVERY)
                 else:
                     self._do(*waiting)
-            except (OSError, sqlite3.Error):  # such as a full disk: what waits is tried again
+            except Exception:  # such as a full disk: what waits is tried again
                 log.exception("a job could not go on")
                 self._wake.wait(_LOOK_EVERY)
 
-    def _do(self, id_: str, number: int, wish: Wish) -> None:
+    def _do(self, id_: str, number: int, wish: str) -> None:
         try:
             data = self._store.read(id_, number)
         except FileNotFoundError:
@@ -283,7 +283,7 @@ class JobWorker:
             self._store.finish(id_, number, File(number, "", FAILED, line), None)
             return
         try:
-            result = self._service.work(data, wish)
+            result = self._service.work(data, _from_json(wish))
         except RetintError as error:
             self._store.finish(id_, number, File(number, "", FAILED, str(error)), None)
         except Exception:  # a bug; the others are not to wait for it
@@ -305,5 +305,10 @@ def _to_json(wish: Wish) -> dict[str, Any]:
     }
 
 
-def _from_json(values: dict[str, Any]) -> Wish:
-    return Wish(**values)
+def _from_json(text: str) -> Wish:
+    """Raises RetintError for what another version has stored."""
+    try:
+        return Wish(**json.loads(text))
+    except (TypeError, ValueError) as error:
+        line = "another version of the service has stored it: send the photograph again"
+        raise RetintError(line) from error

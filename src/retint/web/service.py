@@ -12,7 +12,7 @@ from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError, lacks_memory
 from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_sizes
 from retint.photo.provenance import read_provenance
-from retint.tone import Kind, kind_of
+from retint.recolor import all_coloured, coloured_pages, keep_pages
 from retint.web.settings import Settings
 
 RETRY_AFTER = 5  # seconds; a guess at when a place is free again
@@ -139,10 +139,11 @@ class Service:
 
     def _work(self, data: bytes, wish: Wish) -> Result:
         photo = self.read(data)
-        first = read_provenance(photo.xmp)
-        if not (wish.recolor or first) and kind_of(photo.pixels) is Kind.COLOURED:
+        coloured = () if wish.recolor else coloured_pages(photo)
+        if all_coloured(photo, coloured):
             raise RetintError("the picture has colours already: ask for recolor to replace them")
         colored = self.colorizer(wish.model).colorize_photo(photo, **wish.options)
+        colored = keep_pages(photo, colored, coloured)
         format_name = wish.format_name or colored.format
         rows, columns = colored.pixels.shape[:2]
         encoded = encode_photo(colored, format_name, wish.quality)

@@ -34,10 +34,12 @@ def wish_of(
     return Wish(options, format_name, quality, recolor, model)
 
 
+_KNOWN = tuple(inspect.signature(wish_of).parameters)
+
+
 def only_wish_of(request: Request, wish: Annotated[Wish, Depends(wish_of)]) -> Wish:
     """The same, of a query that has nothing else."""
-    known = inspect.signature(wish_of).parameters
     for name in request.query_params:
-        if name not in known:
-            raise HTTPException(422, f"there is no option '{name}': use {', '.join(known)}")
+        if name not in _KNOWN:
+            raise HTTPException(422, f"there is no option '{name}': use {', '.join(_KNOWN)}")
     return wish

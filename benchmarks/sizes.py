@@ -1,0 +1,52 @@
+"""How the default model bears being shown photographs at other sizes than it learnt from.
+
+    python benchmarks/sizes.py PHOTOS [--limit N]
+
+The same photographs, seen at each of `SIZES` (`retint colorize --detail`), measured as `retint
+evaluate` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from retint import Colorizer
+from retint.evaluation.protocol import evaluate
+from retint.evaluation.report import table_of
+from retint.evaluation.systems import JudgedPicture, Pixels
+from retint.pictures import find_pictures
+
+SIZES = (128, 192, 256, 320, 384, 512)
+
+
+class Seen:
+    """The default model, which sees the short side of photographs with so many pixels."""
+
+    def __init__(self, colorizer: Colorizer, side: int) -> None:
+        self.name = f"{side} px"
+        self._colorizer, self._side = colorizer, side
+
+    def color(self, picture: JudgedPicture) -> Pixels:
+        """See `retint.evaluation.systems.System`."""
+        return self._colorizer.colorize_pixels(picture.grey, detail=self._side)
+
+
+def main() -> None:
+    """Print the table as markdown, then the protocol."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--limit", type=int, default=100, help="photographs")
+    arguments = parser.parse_args()
+    colorizer = Colorizer()
+    pictures = find_pictures(arguments.photos)
+    chosen = pictures[:: max(1, len(pictures) // arguments.limit)]
+    evaluation = evaluate(arguments.photos, chosen, [Seen(colorizer, side) for side in SIZES])
+    Console(soft_wrap=True).print(table_of(evaluation).markdown(), markup=False)
+    Console(soft_wrap=True).print(evaluation.protocol.line(), markup=False)
+
+
+if __name__ == "__main__":
+    main()

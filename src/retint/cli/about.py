@@ -1,0 +1,35 @@
+"""`retint models` and `retint info`: what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retint.cli.console import print_table
+
+
+def models() -> None:
+    """List the models that come with retint."""
+    from retint.model import list_models, open_model
+    from retint.tables import Table
+
+    cards = [open_model(name).card for name in list_models()]
+    header = ("name", "version", "size", "description")
+    print_table(Table(header, [[str(card.get(key, "")) for key in header] for card in cards]))
+
+
+def info(
+    target: Annotated[str, typer.Argument(metavar="FILE|MODEL", help="A photograph or a model.")],
+) -> None:
+    """Say what is in a photograph, or what a model says of itself."""
+    from retint.model import list_models, open_model
+    from retint.photo import describe_photo
+
+    is_model = target in list_models() or target.lower().endswith(".onnx") or Path(target).is_dir()
+    facts = open_model(target).card if is_model else describe_photo(Path(target))
+    facts.pop("palette", None)  # 261 colours, of no use to a reader
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        typer.echo(f"{key:{width}}  {value}")

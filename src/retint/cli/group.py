@@ -1,0 +1,44 @@
+"""How the command line is read where no command is named, and how errors are printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from retint.cli.console import warn
+from retint.errors import RetintError, lacks_memory
+
+_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
+
+
+class Group(TyperGroup):
+    """Takes `retint photo.jpg` for `retint colorize photo.jpg`, and prints errors in one line.
+
+    So `retint film.mp4` is `retint video film.mp4`.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; where none is named, by the suffix of the file."""
+        first = args[0]
+        if first not in self.commands and (Path(first).suffix or Path(first).exists()):
+            is_film = Path(first).suffix.lower() in _FILMS
+            args = ["video" if is_film else "colorize", *args]
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a failure ends it with status 1, an interrupt with 130."""
+        try:
+            return super().invoke(ctx)
+        except RetintError as error:
+            warn(str(error))
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(130) from error
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            warn("there is too little memory: end other programs")
+            raise typer.Exit(1) from error

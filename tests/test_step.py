@@ -1,0 +1,102 @@
+"""A training step against the report's words: what is computed, how often, from what."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from skimage import data
+from skimage.color import rgb2lab
+from torch.nn import functional
+
+from retint.models import PatchGAN, create_generator
+from retint.pictures import find_pictures
+from retint.training.data import load_photographs
+from retint.training.recipe import load_recipe
+from retint.training.step import LOSSES, Step
+from retint.training.windows import Windows
+
+TINY = ("generator.options.width=8", "generator.options.depth=6", "precision=fp32")
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "lsgan"])
+def test_a_step_is_the_reports(kind):
+    """D: the mean of its losses; G: its GAN loss and 100 times L1; G runs once for both."""
+    recipe = load_recipe("unet-gan", (*TINY, f"stages.0.gan_loss={kind}"))
+    torch.manual_seed(0)
+    generator = create_generator(recipe.generator.name, **recipe.generator.options)
+    discriminator = PatchGAN(width=8)
+    generated, seen, patch_logits = [], [], []
+
+    def look(network, inputs, output):
+        if network is generator:
+            generated.append(output.detach())
+        else:
+            seen.append(inputs[0].detach())
+            patch_logits.append(output.detach())
+
+    for network in (generator, discriminator):
+        network.register_forward_hook(look)
+    step = Step(
+        recipe,
+        recipe.stages[0],
+        generator,
+        discriminator,
+        None,
+        Accelerator(cpu=True),
+        torch.ones(1),
+    )
+    picture = data.astronaut()[:256, :256]
+    rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    losses = dict(zip(LOSSES, step(rgb).tolist(), strict=True))
+
+    assert len(generated) == 1
+    truth = torch.from_numpy(rgb2lab(picture).astype(np.float32)).permute(2, 0, 1)[None]
+    lightness, ab = truth[:, :1] / 50 - 1, truth[:, 1:] / 110
+    fake, real, judged = seen
+    torch.testing.assert_close(real, torch.cat((lightness, ab), 1), atol=2e-3, rtol=0)
+    torch.testing.assert_close(fake, torch.cat((lightness, generated[0]), 1), atol=2e-3, rtol=0)
+    assert torch.equal(judged, fake)
+
+    def gan(logits, verdict):
+        wanted = torch.full_like(logits, verdict)
+        if kind == "lsgan":
+            return functional.mse_loss(logits, wanted).item()
+        return functional.binary_cross_entropy_with_logits(logits, wanted).item()
+
+    l1 = 100 * (generated[0] - ab).abs().mean().item()
+    expected = {
+        "loss_d_fake": gan(patch_logits[0], 0.0),
+        "loss_d_real": gan(patch_logits[1], 1.0),
+        "loss_g_gan": gan(patch_logits[2], 1.0),
+        "loss_g_l1": l1,
+    }
+    expected["loss_d"] = (expected["loss_d_fake"] + expected["loss_d_real"]) / 2
+    expected["loss_g"] = expected["loss_g_gan"] + l1
+    assert {name: losses[name] for name in expected} == pytest.approx(expected, rel=0.01)
+
+
+def test_training_turns_pictures_a_little_and_validation_does_not(photographs):
+    """Section 6.1: a small random rotation. A second picture says how far, by its best match."""
+    import cv2
+
+    changes = ("data.size=96", "data.fit=squash", "data.flip=false", "data.rotate=8")
+    recipe = load_recipe("unet-gan", changes)
+    found = load_photographs(find_pictures(photographs)[:1], recipe.data)
+    windows = Windows(found, recipe.data, torch.device("cpu"))
+    torch.manual_seed(1)
+    one = torch.zeros(1, dtype=torch.long)
+    upright = windows.batch(one, train=False)[0]
+    torch.testing.assert_close(windows.batch(one, train=False)[0], upright)
+    middle = upright.permute(1, 2, 0).numpy()
+
+    def distance(degrees, turned):
+        matrix = cv2.getRotationMatrix2D((47.5, 47.5), degrees, 1)
+        again = cv2.warpAffine(middle, matrix, (96, 96), borderMode=cv2.BORDER_REPLICATE)
+        return np.abs(again - turned)[16:-16, 16:-16].mean()
+
+    angles = []
+    for _ in range(6):
+        turned = windows.batch(one, train=True)[0].permute(1, 2, 0).numpy()
+        angles.append(min(range(-15, 16), key=lambda degrees: distance(degrees, turned)))
+    assert max(map(abs, angles)) <= 8
+    assert min(angles) < 0 < max(angles)
