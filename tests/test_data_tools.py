@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import tarfile
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def test_check_names_bad_pictures_and_copies(mixed):
         "photos/turned-rocket.png": "looks like photos/rocket.jpg, mirrored",
     }
     assert "4 good, 5 not" in done.stderr
+
+
+def test_check_names_damaged_pictures_that_claim_to_be_huge(four):
+    with Image.open(four / "coffee.jpg") as coffee:
+        coffee.save(four / "coffee.bmp")
+    bitmap = bytearray((four / "coffee.bmp").read_bytes())
+    for name, place in (("wide", 18), ("high", 22)):
+        damaged = bitmap.copy()
+        damaged[place : place + 4] = struct.pack("<I", 0x60000000)
+        (four / f"{name}.bmp").write_bytes(damaged)
+    (four / "coffee.bmp").unlink()
+    done = retint("data", "check", four)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" (")[0] for line in done.stdout.splitlines()] == [
+        "photos/high.bmp: too large",
+        "photos/wide.bmp: too large",
+    ]
 
 
 def test_check_sees_no_copies_in_different_cuts_of_a_photograph(photographs):

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 from retint.photo import is_output
 from retint.remote import named_errors, steadily
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 _MIN_SIDE = 32
+_MOST_PIXELS = 200_000_000  # beyond that, a file is more likely damaged than a photograph
 _MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
 _TOGETHER = 256  # looked at in parallel, before what was found is all taken
 _GROUPS = 4  # row groups of Parquet files kept, for their rows are read one after the other
@@ -275,13 +276,15 @@ def open_picture(picture: Picture) -> Image.Image | str:
 def _open(data: bytes) -> Image.Image | str:
     try:
         with Image.open(io.BytesIO(data)) as opened:
+            if opened.width * opened.height > _MOST_PIXELS:
+                return f"too large ({opened.width} x {opened.height})"
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except UnidentifiedImageError:  # whose text names an object in memory
         return "unreadable (not a picture)"
-    except (OSError, ValueError, SyntaxError) as error:
-        return f"unreadable ({error})"
-    except Image.DecompressionBombError:
-        return "too large"
+    except Exception as error:  # each decoder has errors of its own
+        if lacks_memory(error):
+            raise MemoryError from error
+        return f"unreadable ({(str(error).splitlines() or [repr(error)])[0]})"
     if min(image.size) < _MIN_SIDE:
         return f"tiny ({image.width} x {image.height})"
     return image
