@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from imagecodecs import png_encode
 from PIL import Image
 
 from commands import fails_in_one_line, retint, retint_here
 from retint.evaluation.perceptual import InceptionFeatures, Lpips, ShiftTolerantLpips
-from retint.evaluation.systems import JudgedPicture, MeanColor
+from retint.evaluation.systems import FolderSystem, JudgedPicture, MeanColor
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,19 @@ def test_another_aspect_ratio_is_named(photographs, tmp_path):
             image.resize((64, 64)).save(tmp_path / "squashed" / path.name)
     done = retint("evaluate", tmp_path / "squashed", photographs, "-o", tmp_path / "out")
     fails_in_one_line(done, "64 x 64", "whole photograph")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_colourings_of_16_bits_count_as_those_of_8(photographs, tmp_path, mode):
+    first = sorted(photographs.iterdir())[0]
+    pixels = np.asarray(Image.open(first).convert(mode))
+    for depth, data in (("8", pixels), ("16", pixels.astype(np.uint16) * 257)):
+        (tmp_path / depth).mkdir()
+        (tmp_path / depth / f"{first.stem}.png").write_bytes(png_encode(data))
+    picture = JudgedPicture.cut(first.stem, np.asarray(Image.open(first)), 64)
+    one, other = (FolderSystem(tmp_path / depth).color(picture) for depth in ("8", "16"))
+    assert one.shape == (64, 64, 3)
+    assert (one == other).all()
 
 
 def test_two_systems_of_one_name_are_refused(photographs, tmp_path):
