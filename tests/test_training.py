@@ -92,6 +92,24 @@ def test_bad_pictures_are_left_out(photographs, tmp_path):
     assert {line.split(":")[0].split("/")[1] for line in found.rejected} == {"text.jpg", "grey.png"}
 
 
+def test_photographs_may_have_any_names(photographs, tmp_path):
+    """Latin-1 of an old disk, and characters that some take for ends of lines."""
+    names = [b"caf\xe9.jpg", "a\u2028b.jpg".encode(), "c\x85d.jpg".encode(), b"e\nf.jpg"]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in photographs.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    for name in names:
+        (folder / os.fsdecode(name)).write_bytes(path.read_bytes())
+    data = load_recipe("unet-gan", TINY).data
+    found, again = (
+        load_photographs(find_pictures(folder), data, cache=tmp_path / "cache") for _ in range(2)
+    )
+    assert len(found.names) == len(found.images) == 28
+    assert {os.fsencode(name).split(b"/")[1] for name in found.names} >= set(names)
+    assert again.names == found.names
+
+
 def test_split_is_80_20_and_disjoint():
     training, validation = split(5000, load_recipe("unet-gan").data, seed=0)
     assert (len(training), len(validation)) == (4000, 1000)

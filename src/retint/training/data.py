@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from retint.pictures import Finding, Picture, decode, look_at_all
 from retint.training.recipe import Data
 from retint.whole import whole_folder
 
+_ABOUT = "names.json"  # of a cache: names of its photographs, and what was left out
 _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is cut off
 
 
@@ -65,18 +67,17 @@ def load_photographs(
     pictures done. The cache lies in the user's cache folder unless `cache` names another.
     """
     folder = (cache or user_cache_path("retint")) / f"photographs-{_key(pictures, data)}"
-    if not (folder / "names.txt").exists():
+    if not (folder / _ABOUT).exists():
         try:
             with whole_folder(folder) as building:
                 _fill_cache(building, pictures, data, progress)
         except OSError as error:
-            if not (folder / "names.txt").exists():  # else another process came first with it
+            if not (folder / _ABOUT).exists():  # else another process came first with it
                 raise RetintError(
                     f"{folder} cannot be written ({error}): make room there"
                 ) from error
     try:
-        names = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
-        rejected = (folder / "rejected.txt").read_text(encoding="utf-8").splitlines()
+        names, rejected = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         sizes = np.load(folder / "sizes.npy", allow_pickle=False)
         # Copy on write: torch wants writable memory, though nobody writes.
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
@@ -88,12 +89,12 @@ def load_photographs(
 
 
 def _key(pictures: Sequence[Picture], data: Data) -> str:
-    digest = hashlib.sha256(f"1 {data.size} {data.fit}".encode())
+    digest = hashlib.sha256(f"2 {data.size} {data.fit}".encode())
     for file in sorted({picture.file for picture in pictures}):
         stat = file.stat()
-        digest.update(f"{file.resolve()} {stat.st_size} {stat.st_mtime}".encode())
+        digest.update(os.fsencode(f"{file.resolve()} {stat.st_size} {stat.st_mtime}"))
     for picture in pictures:
-        digest.update(f"{picture.name}\n".encode())
+        digest.update(os.fsencode(f"{picture.name}\n"))
     return digest.hexdigest()[:16]
 
 
@@ -121,8 +122,9 @@ def _fill_cache(
         sizes.append((height, width))
     images.flush()
     np.save(folder / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
-    (folder / "rejected.txt").write_text("\n".join(map(str, rejected)), encoding="utf-8")
-    (folder / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    # JSON, for names may hold anything: line ends, and bytes that are no text.
+    about = json.dumps((names, list(map(str, rejected))))
+    (folder / _ABOUT).write_text(about, encoding="utf-8")
 
 
 def side_of(data: Data) -> int:
