@@ -23,7 +23,7 @@ from retint.pictures import find_pictures
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
-from retint.training.recipe import list_recipes, load_recipe
+from retint.training.recipe import Data, list_recipes, load_recipe
 
 TINY = (
     "data.size=64",
@@ -108,6 +108,26 @@ def test_photographs_may_have_any_names(photographs, tmp_path):
     assert len(found.names) == len(found.images) == 28
     assert {os.fsencode(name).split(b"/")[1] for name in found.names} >= set(names)
     assert again.names == found.names
+
+
+def test_what_a_killed_run_decoded_is_removed_by_the_next(photographs, tmp_path):
+    killed = """
+import os, signal, sys
+from pathlib import Path
+from retint.pictures import find_pictures
+from retint.training.data import load_photographs
+from retint.training.recipe import Data
+photos, cache = map(Path, sys.argv[1:])
+die = lambda done: os.kill(os.getpid(), signal.SIGKILL)
+load_photographs(find_pictures(photos), Data(size=128), die, cache)
+"""
+    cache = tmp_path / "cache"
+    done = subprocess.run([sys.executable, "-c", killed, photographs, cache])
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(cache.rglob("images.npy"))) == 1
+    load_photographs(find_pictures(photographs), Data(size=64), cache=cache)
+    (left,) = cache.rglob("images.npy")
+    assert left.parent.name.startswith("photographs-")
 
 
 def test_split_is_80_20_and_disjoint():

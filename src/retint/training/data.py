@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from retint.training.recipe import Data
 from retint.whole import whole_folder
 
 _ABOUT = "names.json"  # of a cache: names of its photographs, and what was left out
+_MAKER = "maker.txt"  # while it is made: the process and its machine; caches may be shared
 _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is cut off
 
 
@@ -68,8 +72,10 @@ def load_photographs(
     """
     folder = (cache or user_cache_path("retint")) / f"photographs-{_key(pictures, data)}"
     if not (folder / _ABOUT).exists():
+        _sweep(folder.parent)
         try:
             with whole_folder(folder) as building:
+                (building / _MAKER).write_text(f"{os.getpid()} {platform.node()}", encoding="utf-8")
                 _fill_cache(building, pictures, data, progress)
         except OSError as error:
             if not (folder / _ABOUT).exists():  # else another process came first with it
@@ -86,6 +92,25 @@ def load_photographs(
     if not names:
         raise RetintError(f"no usable colour photograph among {len(pictures)}: {rejected[0]}")
     return Photographs(names, images[: len(names)], sizes, rejected)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what killed processes of this machine left half made: each is as large as a cache."""
+    if os.name != "posix":  # elsewhere a process cannot be asked for so
+        return
+    for maker in cache.glob(f".*/{_MAKER}"):
+        with suppress(OSError):  # it is another user's, or gone by now
+            process, _, machine = maker.read_text(encoding="utf-8").partition(" ")
+            if machine == platform.node() and _is_dead(int(process)):
+                shutil.rmtree(maker.parent)
+
+
+def _is_dead(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def _key(pictures: Sequence[Picture], data: Data) -> str:
