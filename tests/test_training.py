@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from commands import fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.model import model_path
 from retint.pictures import find_pictures
+from retint.training.comparison import compare_runs
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
@@ -216,6 +218,31 @@ def test_a_finished_run_is_not_overwritten(photographs, tmp_path):
     train(photographs, recipe, tmp_path / "run", cache=tmp_path)
     with pytest.raises(RetintError, match="--resume"):
         train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+
+
+def test_a_run_goes_on_with_its_own_photographs_alone(photographs, tmp_path):
+    photos, moved, out = tmp_path / "photos", tmp_path / "moved", tmp_path / "run"
+    shutil.copytree(photographs, photos)
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "discriminator_width=8"))
+    train(photos, recipe, out, cache=tmp_path / "cache")
+    photos.rename(moved)
+    train(moved, recipe, out, resume=True, cache=tmp_path / "cache")  # the same ones
+
+    first = sorted(moved.iterdir())[0]
+    shutil.copy(first, moved / "more.jpg")
+    with pytest.raises(RetintError, match=r"25 photographs, not 24\).*another --out"):
+        train(moved, recipe, out, resume=True, cache=tmp_path / "cache")
+    first.unlink()
+    with pytest.raises(RetintError, match="24 of other names"):
+        train(moved, recipe, out, resume=True, cache=tmp_path / "cache")
+
+    train(moved, recipe, tmp_path / "other", cache=tmp_path / "cache")
+    assert "other photographs" in compare_runs([out, tmp_path / "other"], tmp_path).remarks[0]
+
+    facts = json.loads((out / "run.json").read_text())
+    del facts["names_sha256"]  # as of runs from before it was kept
+    (out / "run.json").write_text(json.dumps(facts))
+    train(moved, recipe, out, resume=True, cache=tmp_path / "cache")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(photographs, tmp_path):

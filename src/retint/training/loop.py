@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -419,11 +421,18 @@ class _Trainer:
             "device": f"{self.device.type} {name}".strip(),
             "processes": self.accelerator.num_processes,
             "photographs": str(photos),
+            "names_sha256": _names_digest(self.photographs.names, photos.name),
             "training": len(self.training),
             "validation": len(self.validation),
             "mean_ab": [round(value, 2) for value in self.mean_ab],
             "left_out": rejected,
         }
+
+
+def _names_digest(names: Sequence[str], folder: str) -> str:
+    """Of the names in their order, which decides the split; the folder may be called otherwise."""
+    inside = [name.removeprefix(f"{folder}/") for name in names]
+    return hashlib.sha256(json.dumps(inside).encode()).hexdigest()
 
 
 def _check_size(recipe: Recipe, generator: Generator) -> None:
