@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +265,8 @@ class _Trainer:
             write_page(self.run.folder, self.recipe, self._seconds_left())
 
     def _checkpoint(self, state: dict[str, Any], *, best: bool = False) -> None:
+        with together(self.accelerator):
+            self._check_weights(state["discriminator"])
         if not self.accelerator.is_main_process:
             return
         state |= {
@@ -394,11 +396,23 @@ class _Trainer:
     def _check_finite(self, losses: dict[str, float]) -> None:
         broken = [name for name, value in losses.items() if not abs(value) < float("inf")]
         if broken:
-            raise RetintError(
-                f"{' and '.join(broken)} became {losses[broken[0]]} by iteration {self.iteration} "
-                f"(epoch {self.epoch + 1}): lower lr_g and lr_d or set precision=fp32, then "
-                f"--resume {self.run.folder} from its last good checkpoint"
-            )
+            raise self._diverged(f"{' and '.join(broken)} became {losses[broken[0]]}")
+
+    def _check_weights(self, discriminator: Mapping[str, Tensor]) -> None:
+        """See that a checkpoint does not replace the last good one by one of no use."""
+        networks = {"G": self.bare.state_dict(), "D": discriminator}
+        if self.ema is not None:
+            networks["averaged G"] = self.ema.state_dict()
+        for name, weights in networks.items():
+            finite = torch.stack([tensor.isfinite().all() for tensor in weights.values()])
+            if not finite.all():
+                raise self._diverged(f"weights of {name} became infinite or no numbers")
+
+    def _diverged(self, what: str) -> RetintError:
+        return RetintError(
+            f"{what} by iteration {self.iteration} (epoch {self.epoch + 1}): lower lr_g and lr_d "
+            f"or set precision=fp32, then --resume {self.run.folder} from its last good checkpoint"
+        )
 
     def _log(self, kind: str, epoch: int, values: dict[str, Any]) -> None:
         if self.accelerator.is_main_process:
