@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.model import model_path
+from retint.model import model_path, open_model
 from retint.pictures import find_pictures
 from retint.training.comparison import compare_runs
 from retint.training.data import load_photographs, split
@@ -147,7 +149,7 @@ def test_gan_losses_at_known_points():
 
 
 def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
-    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=3"))
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=3", "licence=CC-BY-4.0"))
     train(photographs, recipe, tmp_path / "run", cache=tmp_path)
     run = tmp_path / "run"
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -178,6 +180,7 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
 
     colorizer = Colorizer(run / "generator.onnx")
     assert len(colorizer.model.card["mean_ab"]) == 2
+    assert colorizer.model.card["licence"] == "CC-BY-4.0"
     grey = np.linspace(0, 255, 90 * 70).astype(np.uint8).reshape(90, 70)
     one, again, other = (colorizer(grey, seed=seed) for seed in (1, 1, 2))
     assert one.shape == (90, 70, 3)
@@ -324,6 +327,15 @@ def test_fine_tuning_starts_from_the_model_that_ships(photographs, tmp_path):
         "finetune", ("stages.0.epochs=1", "stages.0.lr_g=1.0e-9", "precision=fp32")
     )
     train(photographs, recipe, tmp_path / "run", init="default", cache=tmp_path)
+    digest = hashlib.sha256(model_path("default").read_bytes()).hexdigest()
+    train(photographs, recipe, tmp_path / "run", resume=True, cache=tmp_path)  # forgets nothing
+    card = open_model(tmp_path / "run" / "generator.onnx").card
+    assert card["base"] == {"name": "default", "sha256": digest}
+    assert "licence" not in card  # it is the trainer's to say
+    readme = (tmp_path / "run" / "README.md").read_text()
+    assert f"Started from: default, SHA-256 {digest}" in readme
+    assert "Licence: not stated" in readme
+
     grey = np.asarray(Image.open(sorted(photographs.iterdir())[0]).convert("L"))
     ours, shipped = (
         Colorizer(model)(grey) for model in (tmp_path / "run/generator.onnx", "default")

@@ -324,8 +324,7 @@ class _Trainer:
             )
         if network.init is not None:
             initialize(self.bare, network.init)
-        if init is not None:
-            _load_initial(self.bare, init)
+        self.base = _load_initial(self.bare, init) if init is not None else None
         self.bare = share_statistics(self.bare, self.accelerator)
         self.bare.to(self.device).to(memory_format=torch.channels_last)
         self.ema = (
@@ -438,6 +437,7 @@ class _Trainer:
             "names_sha256": _names_digest(self.photographs.names, photos.name),
             "training": len(self.training),
             "validation": len(self.validation),
+            "base": self.base,
             "mean_ab": [round(value, 2) for value in self.mean_ab],
             "left_out": rejected,
         }
@@ -466,7 +466,8 @@ def _check_size(recipe: Recipe, generator: Generator) -> None:
         )
 
 
-def _load_initial(generator: Generator, init: str) -> None:
+def _load_initial(generator: Generator, init: str) -> dict[str, str]:
+    """Give name and checksum of what the generator starts from."""
     path = model_path(init) if init in list_models() else Path(init)
     if not path.is_file():
         raise RetintError(f"no weights file {path}: check --init")
@@ -484,3 +485,5 @@ def _load_initial(generator: Generator, init: str) -> None:
             f"{path} does not fit the recipe's generator: {odd[0]} is in one of them alone; use "
             "the recipe it was trained with, or 'finetune' with --init default"
         )
+    name = init if init in list_models() else path.name
+    return {"name": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -89,7 +89,7 @@ class Run:
                 "resume with the same photographs, or start a new run with another --out and "
                 f"--init {self.folder / 'generator.safetensors'}"
             )
-        return facts
+        return {**facts, "base": stored.get("base")}  # whatever --init is now
 
     def log(self, kind: str, epoch: int, iteration: int, values: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl and the numbers to the TensorBoard events."""
