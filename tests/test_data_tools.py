@@ -124,6 +124,13 @@ def test_pack_keeps_files_as_they_are_and_repeats_itself(mixed, tmp_path):
     fails_in_one_line(done, "exists", "new folder")
 
 
+def test_pack_leaves_folders_of_the_user_alone(four, tmp_path):
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "mine.txt").write_text("mine")
+    assert retint("data", "pack", four, "-o", tmp_path / "out").returncode == 0
+    assert (tmp_path / "out.partial" / "mine.txt").exists()
+
+
 def test_pack_scales_down_and_bounds_the_shards(tmp_path):
     folder = tmp_path / "noise"
     folder.mkdir()
