@@ -69,9 +69,9 @@ def test_check_names_damaged_pictures_that_claim_to_be_huge(four):
     with Image.open(four / "coffee.jpg") as coffee:
         coffee.save(four / "coffee.bmp")
     bitmap = bytearray((four / "coffee.bmp").read_bytes())
-    for name, place in (("wide", 18), ("high", 22)):
+    for name, place, claim in (("wide", 18, 0xB9000000), ("high", 22, 0x7F000000)):
         damaged = bitmap.copy()
-        damaged[place : place + 4] = struct.pack("<I", 0x60000000)
+        damaged[place : place + 4] = struct.pack("<I", claim)
         (four / f"{name}.bmp").write_bytes(damaged)
     (four / "coffee.bmp").unlink()
     done = retint("data", "check", four)

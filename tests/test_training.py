@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
-from retint.model import model_path
 from retint.model import model_path, open_model
 from retint.pictures import find_pictures
 from retint.training.comparison import compare_runs
