@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import tarfile
 from pathlib import Path
 
@@ -64,6 +65,23 @@ def test_check_names_bad_pictures_and_copies(mixed):
     assert "4 good, 5 not" in done.stderr
 
 
+def test_check_names_damaged_pictures_that_claim_to_be_huge(four):
+    with Image.open(four / "coffee.jpg") as coffee:
+        coffee.save(four / "coffee.bmp")
+    bitmap = bytearray((four / "coffee.bmp").read_bytes())
+    for name, place, claim in (("wide", 18, 0xB9000000), ("high", 22, 0x7F000000)):
+        damaged = bitmap.copy()
+        damaged[place : place + 4] = struct.pack("<I", claim)
+        (four / f"{name}.bmp").write_bytes(damaged)
+    (four / "coffee.bmp").unlink()
+    done = retint("data", "check", four)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" (")[0] for line in done.stdout.splitlines()] == [
+        "photos/high.bmp: too large",
+        "photos/wide.bmp: too large",
+    ]
+
+
 def test_check_sees_no_copies_in_different_cuts_of_a_photograph(photographs):
     done = retint("data", "check", photographs)
     assert done.stdout == ""
@@ -104,6 +122,13 @@ def test_pack_keeps_files_as_they_are_and_repeats_itself(mixed, tmp_path):
     assert len(find_pictures(tmp_path / "one")) == 4
     done = retint("data", "pack", mixed, "-o", tmp_path / "one")
     fails_in_one_line(done, "exists", "new folder")
+
+
+def test_pack_leaves_folders_of_the_user_alone(four, tmp_path):
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "mine.txt").write_text("mine")
+    assert retint("data", "pack", four, "-o", tmp_path / "out").returncode == 0
+    assert (tmp_path / "out.partial" / "mine.txt").exists()
 
 
 def test_pack_scales_down_and_bounds_the_shards(tmp_path):

@@ -1,18 +1,24 @@
 """Training from photographs that are read as they come."""
 
+import io
 import itertools
 import json
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 from safetensors.torch import load_file
 from upath import UPath
 
 from retint.dataset.pack import pack_pictures
 from retint.errors import RetintError
-from retint.pictures import Picture, find_pictures
+from retint.pictures import Picture, find_pictures, open_picture
 from retint.training.data import load_photographs
 from retint.training.loop import train
 from retint.training.recipe import Data, load_recipe
@@ -114,8 +120,105 @@ def test_a_network_that_fails_is_named(shards, tmp_path):
         file.unlink()
     try:
         stream.expect(order)
-        with pytest.raises(RetintError, match=r"stream-shards.*tar cannot be read now"):
+        with pytest.raises(RetintError, match=r"stream-shards.*tar does not exist"):
             stream.take(order[:2])
     finally:
         for file, data in files.items():
             file.write_bytes(data)
+
+
+@pytest.fixture
+def unsteady(monkeypatch):
+    """A way to let a store fail so often with each file, as a driver's own error; no pauses."""
+    failed: Counter[str] = Counter()
+    failures = 0
+    opened, fetched = MemoryFileSystem._open, MemoryFileSystem.cat_file
+
+    def fail_some_times(path):
+        failed[path] += 1
+        if failed[path] <= failures:
+            raise RuntimeError("the server is on fire")
+
+    def open_(self, path, mode="rb", **options):
+        if mode == "rb":
+            fail_some_times(path)
+        return opened(self, path, mode, **options)
+
+    def cat_file(self, path, start=None, end=None, **options):
+        fail_some_times(path)
+        return fetched(self, path, start, end, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", open_)
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", cat_file)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def fail(times):
+        nonlocal failures
+        failures = times
+        failed.clear()
+
+    return fail
+
+
+@pytest.fixture(params=["files", "shards", "table"])
+def remote(request, photographs, shards):
+    """The photographs in a store, in each of the ways that are read."""
+    folder = UPath(f"memory://unsteady-{request.param}")
+    files = sorted(photographs.iterdir())
+    if request.param == "table":
+        cells = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+        table = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.table({"image": cells}), table, row_group_size=5)
+        (folder / "table.parquet").write_bytes(table.getvalue())
+        return folder
+    for file in files if request.param == "files" else shards.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_a_network_that_fails_for_a_moment_ends_nothing(remote, unsteady):
+    data = Data(size=64, stream=3)
+    unsteady(2)
+    pictures = find_pictures(remote)
+    stream = Stream(pictures, data)
+    order = stream.shuffled(torch.arange(len(pictures)), 5)
+    unsteady(2)
+    stream.expect(order)
+    taken = torch.cat([stream.take(some)[0] for some in order.split(4)])
+    assert len(taken) == 24
+    assert not stream.rejected
+
+
+def test_a_driver_that_fails_for_good_ends_the_training_in_one_line(remote, unsteady):
+    unsteady(0)
+    pictures = find_pictures(remote)
+    stream = Stream(pictures, Data(size=64, stream=3))
+    order = stream.shuffled(torch.arange(len(pictures)), 5)
+    unsteady(3)
+    stream.expect(order)
+    with pytest.raises(RetintError, match=r"memory://.* cannot be read \(the server is on fire"):
+        stream.take(order[:4])
+
+
+def test_a_bug_in_reading_ends_the_training_with_its_traceback(photographs):
+    pictures = find_pictures(photographs)
+    broken = [*pictures[:-1], replace(pictures[-1], offset="none")]
+    stream = Stream(broken, Data(size=64, stream=3))
+    order = stream.shuffled(torch.arange(len(pictures)), 5)
+    stream.expect(order)
+    with pytest.raises(TypeError):
+        stream.take(order)
+
+
+def test_damaged_rows_of_a_table_are_left_out(photographs, tmp_path):
+    cells = [{"bytes": file.read_bytes(), "path": file.name} for file in photographs.iterdir()]
+    path = tmp_path / "table.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"image": cells}), path, row_group_size=5)
+    data = bytearray(path.read_bytes())
+    place = pyarrow.parquet.ParquetFile(path).metadata.row_group(0).column(0).data_page_offset
+    data[place : place + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    pictures = find_pictures(path)
+    for picture in pictures[:5]:
+        assert str(open_picture(picture)).startswith("unreadable (")
+    assert isinstance(open_picture(pictures[5]), Image.Image)

@@ -1,6 +1,8 @@
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,12 +20,13 @@ from safetensors.torch import load_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
-from retint.model import model_path
+from retint.model import model_path, open_model
 from retint.pictures import find_pictures
+from retint.training.comparison import compare_runs
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
-from retint.training.recipe import list_recipes, load_recipe
+from retint.training.recipe import Data, list_recipes, load_recipe
 
 TINY = (
     "data.size=64",
@@ -92,6 +95,44 @@ def test_bad_pictures_are_left_out(photographs, tmp_path):
     assert {line.split(":")[0].split("/")[1] for line in found.rejected} == {"text.jpg", "grey.png"}
 
 
+def test_photographs_may_have_any_names(photographs, tmp_path):
+    """Latin-1 of an old disk, and characters that some take for ends of lines."""
+    names = [b"caf\xe9.jpg", "a\u2028b.jpg".encode(), "c\x85d.jpg".encode(), b"e\nf.jpg"]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in photographs.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    for name in names:
+        (folder / os.fsdecode(name)).write_bytes(path.read_bytes())
+    data = load_recipe("unet-gan", TINY).data
+    found, again = (
+        load_photographs(find_pictures(folder), data, cache=tmp_path / "cache") for _ in range(2)
+    )
+    assert len(found.names) == len(found.images) == 28
+    assert {os.fsencode(name).split(b"/")[1] for name in found.names} >= set(names)
+    assert again.names == found.names
+
+
+def test_what_a_killed_run_decoded_is_removed_by_the_next(photographs, tmp_path):
+    killed = """
+import os, signal, sys
+from pathlib import Path
+from retint.pictures import find_pictures
+from retint.training.data import load_photographs
+from retint.training.recipe import Data
+photos, cache = map(Path, sys.argv[1:])
+die = lambda done: os.kill(os.getpid(), signal.SIGKILL)
+load_photographs(find_pictures(photos), Data(size=128), die, cache)
+"""
+    cache = tmp_path / "cache"
+    done = subprocess.run([sys.executable, "-c", killed, photographs, cache])
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(cache.rglob("images.npy"))) == 1
+    load_photographs(find_pictures(photographs), Data(size=64), cache=cache)
+    (left,) = cache.rglob("images.npy")
+    assert left.parent.name.startswith("photographs-")
+
+
 def test_split_is_80_20_and_disjoint():
     training, validation = split(5000, load_recipe("unet-gan").data, seed=0)
     assert (len(training), len(validation)) == (4000, 1000)
@@ -107,7 +148,7 @@ def test_gan_losses_at_known_points():
 
 
 def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
-    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=3"))
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=3", "licence=CC-BY-4.0"))
     train(photographs, recipe, tmp_path / "run", cache=tmp_path)
     run = tmp_path / "run"
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -138,6 +179,7 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
 
     colorizer = Colorizer(run / "generator.onnx")
     assert len(colorizer.model.card["mean_ab"]) == 2
+    assert colorizer.model.card["licence"] == "CC-BY-4.0"
     grey = np.linspace(0, 255, 90 * 70).astype(np.uint8).reshape(90, 70)
     one, again, other = (colorizer(grey, seed=seed) for seed in (1, 1, 2))
     assert one.shape == (90, 70, 3)
@@ -180,10 +222,45 @@ def test_a_finished_run_is_not_overwritten(photographs, tmp_path):
         train(photographs, recipe, tmp_path / "run", cache=tmp_path)
 
 
+def test_a_run_goes_on_with_its_own_photographs_alone(photographs, tmp_path):
+    photos, moved, out = tmp_path / "photos", tmp_path / "moved", tmp_path / "run"
+    shutil.copytree(photographs, photos)
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "discriminator_width=8"))
+    train(photos, recipe, out, cache=tmp_path / "cache")
+    photos.rename(moved)
+    train(moved, recipe, out, resume=True, cache=tmp_path / "cache")  # the same ones
+
+    first = sorted(moved.iterdir())[0]
+    shutil.copy(first, moved / "more.jpg")
+    with pytest.raises(RetintError, match=r"25 photographs, not 24\).*another --out"):
+        train(moved, recipe, out, resume=True, cache=tmp_path / "cache")
+    first.unlink()
+    with pytest.raises(RetintError, match="24 of other names"):
+        train(moved, recipe, out, resume=True, cache=tmp_path / "cache")
+
+    train(moved, recipe, tmp_path / "other", cache=tmp_path / "cache")
+    assert "other photographs" in compare_runs([out, tmp_path / "other"], tmp_path).remarks[0]
+
+    facts = json.loads((out / "run.json").read_text())
+    del facts["names_sha256"]  # as of runs from before it was kept
+    (out / "run.json").write_text(json.dumps(facts))
+    train(moved, recipe, out, resume=True, cache=tmp_path / "cache")
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(photographs, tmp_path):
     recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "stages.0.l1=1.0e+40"))
     with pytest.raises(RetintError, match="became"):
         train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+
+
+def test_weights_that_are_not_finite_replace_no_checkpoint(photographs, tmp_path):
+    changes = ("stages.0.epochs=1", "stages.0.lr_g=1.0e+38", "checkpoint_steps=1")
+    recipe = load_recipe("unet-gan", (*TINY, *changes, "discriminator_width=8"))
+    with pytest.raises(RetintError, match="became"):
+        train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    for network in ("generator", "discriminator"):
+        assert all(tensor.isfinite().all() for tensor in state[network].values())
 
 
 def test_a_killed_run_resumes_to_the_same_weights(photographs, tmp_path):
@@ -249,6 +326,15 @@ def test_fine_tuning_starts_from_the_model_that_ships(photographs, tmp_path):
         "finetune", ("stages.0.epochs=1", "stages.0.lr_g=1.0e-9", "precision=fp32")
     )
     train(photographs, recipe, tmp_path / "run", init="default", cache=tmp_path)
+    digest = hashlib.sha256(model_path("default").read_bytes()).hexdigest()
+    train(photographs, recipe, tmp_path / "run", resume=True, cache=tmp_path)  # forgets nothing
+    card = open_model(tmp_path / "run" / "generator.onnx").card
+    assert card["base"] == {"name": "default", "sha256": digest}
+    assert "licence" not in card  # it is the trainer's to say
+    readme = (tmp_path / "run" / "README.md").read_text()
+    assert f"Started from: default, SHA-256 {digest}" in readme
+    assert "Licence: not stated" in readme
+
     grey = np.asarray(Image.open(sorted(photographs.iterdir())[0]).convert("L"))
     ours, shipped = (
         Colorizer(model)(grey) for model in (tmp_path / "run/generator.onnx", "default")

@@ -93,12 +93,13 @@ def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
 
 def model_card(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
     """What a model file says of itself; see `retint info MODEL`. `facts` are a run's."""
+    known = {"licence": recipe.licence, "base": facts.get("base")}
     return {
         "contract": CONTRACT,
         "name": recipe.name,
         "version": __version__,
         "description": recipe.description,
-        "licence": "Apache-2.0",
+        **{name: value for name, value in known.items() if value is not None},
         "size": recipe.data.size,
         "mean_ab": facts.get("mean_ab"),
     }
@@ -109,12 +110,16 @@ def write_card(run: Path) -> Path:
     recipe, facts = read_recipe(run), read_facts(run)
     validations = read_metrics(run, "validation")
     best = min(validations, key=lambda line: line["score"])
+    base = facts.get("base")
+    began = f"{base['name']}, SHA-256 {base['sha256']}" if base else "no trained model"
     stages = "; ".join(_describe_stage(stage) for stage in recipe.stages)
     text = f"""# {recipe.name}
 
 {recipe.description}
 
 - Generator: {recipe.generator.name} {json.dumps(recipe.generator.options)}.
+- Started from: {began}.
+- Licence: {recipe.licence or "not stated"}.
 - Photographs: {facts["photographs"]}, {facts["training"]} to train on, {facts["validation"]} to
   validate, {len(facts["left_out"])} left out (run.json lists them).
 - Training: {recipe.data.size} x {recipe.data.size} px, batch {recipe.data.batch_size} on
@@ -130,8 +135,8 @@ Best of {len(validations)} epochs by ab error + |ln colourfulness|, on the valid
 `retint evaluate {run} PHOTOS` measures it on photographs it never saw;
 `retint colorize photo.jpg --model {run / "generator.onnx"}` uses it.
 
-Its colours are guesses from lightness, as good as its photographs are like yours. Their licences
-decide what you may do with the weights.
+Its colours are guesses from lightness, as good as its photographs are like yours. Their licences,
+and that of the model it started from, decide what you may do with the weights.
 """
     write_text(run / "README.md", text)
     return run / "README.md"

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from threading import Lock
@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 from retint.photo import is_output
+from retint.remote import named_errors, steadily
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 _MIN_SIDE = 32
+_MOST_PIXELS = 200_000_000  # beyond that, a file is more likely damaged than a photograph
 _MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
 _TOGETHER = 256  # looked at in parallel, before what was found is all taken
 _GROUPS = 4  # row groups of Parquet files kept, for their rows are read one after the other
@@ -48,22 +50,23 @@ class Picture:
         """The bytes of the encoded picture; none where a table lacks them.
 
         Raises:
-            OSError: if a file cannot be read.
+            OSError: if a file on this machine cannot be read.
             RetintError: if the network fails, which says nothing of the picture.
         """
-        try:
-            if self.row is not None:
-                group, row = self.row
-                return _images_of(self.file, group)[row]
-            if isinstance(self.file, Path):
-                with self.file.open("rb") as stream:
-                    stream.seek(self.offset)
-                    return stream.read(self.length)
+        if isinstance(self.file, Path):
+            return self._read()
+        with named_errors(self.file, "read"):
+            return steadily(self._read)
+
+    def _read(self) -> bytes:
+        if self.row is not None:
+            group, row = self.row
+            return _images_of(self.file, group)[row]
+        if not isinstance(self.file, Path):
             return self._fetch(self.file)
-        except OSError as error:
-            if isinstance(self.file, Path):
-                raise
-            raise RetintError(f"{self.file} cannot be read now: {error}; try again") from error
+        with self.file.open("rb") as stream:
+            stream.seek(self.offset)
+            return stream.read(self.length)
 
     def _fetch(self, remote: Any) -> bytes:
         """No more than the picture's bytes: opened files of fsspec fetch megabytes ahead."""
@@ -83,23 +86,35 @@ def find_pictures(source: Path) -> list[Picture]:
         source: a path, or a UPath of universal-pathlib for what lies at a URL.
 
     Raises:
-        RetintError: if there is none, or an archive is damaged.
+        RetintError: if there is none, an archive is damaged, or the network fails.
     """
+    if isinstance(source, Path):
+        return _find_pictures(source)
+    with named_errors(source, "listed"):
+        return _find_pictures(source)
+
+
+def _find_pictures(source: Path) -> list[Picture]:
     wanted = "give a folder of photographs, or a .tar or .parquet file of them"
-    if not source.exists():
+    if not steadily(source.exists):
         raise RetintError(f"{source} does not exist: {wanted}")
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
     pictures: list[Picture] = []
-    for file in files:
-        if file.suffix == ".tar":
-            pictures += _members(file)
-        elif file.suffix == ".parquet":
-            pictures += _rows(file)
+    for file in steadily(lambda: _files(source)):
+        if file.suffix in (".tar", ".parquet"):
+            pictures += steadily(partial(_inside, file))
         elif file.suffix.lower() in _SUFFIXES and not is_output(file):
             pictures.append(Picture(file.relative_to(source.parent).as_posix(), file))
     if not pictures:
         raise RetintError(f"{source} holds no pictures: {wanted}")
     return sorted(pictures, key=lambda picture: picture.name)
+
+
+def _files(source: Path) -> list[Path]:
+    return [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+
+
+def _inside(archive: Path) -> list[Picture]:
+    return list(_members(archive) if archive.suffix == ".tar" else _rows(archive))
 
 
 def _members(archive: Path) -> Iterator[Picture]:
@@ -141,9 +156,14 @@ def _images_of(table: Path, group: int) -> list[bytes]:
 
 @lru_cache(maxsize=_GROUPS)
 def _row_group(table: Path, group: int) -> list[bytes]:
+    from pyarrow import ArrowException
+
     column, is_struct = _image_column(table)
     wanted = f"{column}.bytes" if is_struct else column
-    cells = _parquet(table).read_row_group(group, columns=[wanted])[column].to_pylist()
+    try:
+        cells = _parquet(table).read_row_group(group, columns=[wanted])[column].to_pylist()
+    except ArrowException as error:  # of some damage; of other damage it raises OSError, too
+        raise OSError(str(error).splitlines()[0]) from error
     if is_struct:
         cells = [cell and cell["bytes"] for cell in cells]
     return [cell or b"" for cell in cells]
@@ -184,18 +204,21 @@ def read_in_order(pictures: Iterable[Picture]) -> Iterator[bytes | str]:
     Raises:
         RetintError: if the network fails.
     """
-    for whole, group in groupby(pictures, lambda one: one.file if one.length >= 0 else None):
-        try:
-            if whole is None:
-                for picture in group:
-                    yield _read(picture)
-                continue
-            with whole.open("rb") as stream:
-                for picture in group:
-                    stream.seek(picture.offset)
-                    yield stream.read(picture.length)
-        except OSError as error:
-            raise RetintError(f"{whole} cannot be read now: {error}; try again") from error
+    for archive, group in groupby(pictures, lambda one: one.file if one.length >= 0 else None):
+        if archive is None:
+            yield from map(_read, group)
+            continue
+        with (
+            named_errors(archive, "read"),
+            steadily(partial(archive.open, "rb")) as stream,
+        ):
+            for picture in group:
+                yield steadily(partial(_member, stream, picture))
+
+
+def _member(archive: IO[bytes], picture: Picture) -> bytes:
+    archive.seek(picture.offset)
+    return archive.read(picture.length)
 
 
 def _read(picture: Picture) -> bytes | str:
@@ -253,13 +276,15 @@ def open_picture(picture: Picture) -> Image.Image | str:
 def _open(data: bytes) -> Image.Image | str:
     try:
         with Image.open(io.BytesIO(data)) as opened:
+            if opened.width * opened.height > _MOST_PIXELS:
+                return f"too large ({opened.width} x {opened.height})"
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except UnidentifiedImageError:  # whose text names an object in memory
         return "unreadable (not a picture)"
-    except (OSError, ValueError, SyntaxError) as error:
-        return f"unreadable ({error})"
-    except Image.DecompressionBombError:
-        return "too large"
+    except Exception as error:  # each decoder has errors of its own
+        if lacks_memory(error):
+            raise MemoryError from error
+        return f"unreadable ({(str(error).splitlines() or [repr(error)])[0]})"
     if min(image.size) < _MIN_SIDE:
         return f"tiny ({image.width} x {image.height})"
     return image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,15 +77,29 @@ def reproduce(
         train(photos, recipe, run, resume=True)
     comparison = compare_runs(runs, out / "comparison", overwrite=True)
     evaluations = []
-    for test in tests:
+    folders = folders_of(tests)
+    for test, folder in zip(tests, folders, strict=True):
         say(f"testing on {test}")
         systems = open_systems([str(run) for run in runs])
         evaluation = evaluate(test, find_pictures(test), systems)
-        write_report(evaluation, out / f"test-{test.stem}", overwrite=True)
+        write_report(evaluation, out / folder, overwrite=True)
         evaluations.append(evaluation)
     report = out / "report.md"
-    write_text(report, _report(recipes, comparison, evaluations))
+    write_text(report, _report(recipes, comparison, dict(zip(folders, evaluations, strict=True))))
     return Reproduction(comparison, evaluations, report)
+
+
+def folders_of(tests: Sequence[Path]) -> list[str]:
+    """Where the figures of each test go; with a number where several have one name.
+
+    >>> folders_of([Path("a/val"), Path("b/val"), Path("coco")])
+    ['test-1-val', 'test-2-val', 'test-coco']
+    """
+    stems = [test.stem for test in tests]
+    return [
+        f"test-{stem}" if stems.count(stem) == 1 else f"test-{number}-{stem}"
+        for number, stem in enumerate(stems, start=1)
+    ]
 
 
 def _unet(small: bool, changes: Sequence[str]) -> Recipe:
@@ -108,7 +122,7 @@ def _pretrained(small: bool, changes: Sequence[str], say: Callable[[str], None])
 
 
 def _report(
-    recipes: Sequence[Recipe], comparison: Comparison, evaluations: Sequence[Evaluation]
+    recipes: Sequence[Recipe], comparison: Comparison, evaluations: Mapping[str, Evaluation]
 ) -> str:
     parts = ["# The report's experiments, again", comparison.table.markdown()]
     parts += [f"- {remark}" for remark in comparison.remarks]
@@ -122,9 +136,8 @@ def _report(
             "After the last epoch; grey, generated, truth:",
             f"![pictures]({recipe.name}/grids/epoch-{last:03d}.png)",
         ]
-    for evaluation in evaluations:
+    for folder, evaluation in evaluations.items():
         protocol = evaluation.protocol
-        folder = f"test-{Path(protocol.photographs).stem}"
         parts += [f"## Tested on {protocol.photographs}", table_of(evaluation).markdown()]
         parts += [protocol.line() + ".", f"![contact sheet]({folder}/contact-sheet.jpg)"]
     return "\n\n".join(parts) + "\n"

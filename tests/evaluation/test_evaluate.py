@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from imagecodecs import png_encode
 from PIL import Image
 
-from commands import fails_in_one_line, retint
-from retint.evaluation.perceptual import Lpips, ShiftTolerantLpips
-from retint.evaluation.systems import JudgedPicture, MeanColor
+from commands import fails_in_one_line, retint, retint_here
+from retint.evaluation.perceptual import InceptionFeatures, Lpips, ShiftTolerantLpips
+from retint.evaluation.systems import FolderSystem, JudgedPicture, MeanColor
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,19 @@ def test_another_aspect_ratio_is_named(photographs, tmp_path):
     fails_in_one_line(done, "64 x 64", "whole photograph")
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_colourings_of_16_bits_count_as_those_of_8(photographs, tmp_path, mode):
+    first = sorted(photographs.iterdir())[0]
+    pixels = np.asarray(Image.open(first).convert(mode))
+    for depth, data in (("8", pixels), ("16", pixels.astype(np.uint16) * 257)):
+        (tmp_path / depth).mkdir()
+        (tmp_path / depth / f"{first.stem}.png").write_bytes(png_encode(data))
+    picture = JudgedPicture.cut(first.stem, np.asarray(Image.open(first)), 64)
+    one, other = (FolderSystem(tmp_path / depth).color(picture) for depth in ("8", "16"))
+    assert one.shape == (64, 64, 3)
+    assert (one == other).all()
+
+
 def test_two_systems_of_one_name_are_refused(photographs, tmp_path):
     (tmp_path / "grey").mkdir()
     done = retint("evaluate", tmp_path / "grey", photographs, "-o", tmp_path / "out")
@@ -134,11 +148,33 @@ def test_perceptual_distances(colour_photo, tmp_path):
         assert distance(picture, 255 - picture) > distance(picture, picture // 8 * 8) > 0
 
 
-def test_a_bad_weights_file_is_named(photographs, tmp_path):
-    (tmp_path / "alexnet.pth").write_text("no weights")
-    for option in ("--lpips", "--inception"):
-        done = retint(
-            *("evaluate", "default", photographs, "-o", tmp_path / "out"),
-            *(option, tmp_path / "alexnet.pth"),
-        )
-        fails_in_one_line(done, "alexnet.pth", "does not hold")
+def test_features_of_a_file_of_inception_weights(colour_photo, tmp_path):
+    network = torchvision.models.inception_v3(
+        weights=None, num_classes=1008, aux_logits=False, init_weights=False
+    )
+    torch.save(network.state_dict(), tmp_path / "inception.pth")
+    features = InceptionFeatures(tmp_path / "inception.pth")
+    one, other = features(colour_photo[:128, 100:228]), features(colour_photo[200:328, :128])
+    assert one.shape == (2048,)
+    assert np.isfinite(one).all()
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize("option", ["--lpips", "--inception"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("no weights", "cannot be read as weights"),
+        ({"features.0.weight": torch.zeros(3)}, "does not hold"),
+        ({"epoch": 3}, "state dict alone"),
+    ],
+    ids=["text", "others", "more"],
+)
+def test_a_bad_weights_file_is_named(photographs, tmp_path, option, content, words):
+    path = tmp_path / "weights.pth"
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        torch.save(content, path)
+    done = retint_here("evaluate", "default", photographs, "-o", tmp_path / "out", option, path)
+    fails_in_one_line(done, "weights.pth", words)

@@ -34,7 +34,7 @@ class Decoder:
         self._end()
 
     def take(self, data: bytes) -> tuple[str, str]:
-        """Have a picture read, marked and written in several formats.
+        """Have a picture read, to colour and to learn from, marked and written in several formats.
 
         Returns:
             `READ` or `REFUSED`, and the message; or what went wrong.
@@ -93,9 +93,13 @@ def judge(data: bytes) -> tuple[str, str]:
     from retint.photo import FORMATS, encode_photo, read_photo
     from retint.photo.files import _MOST_PIXELS
     from retint.photo.provenance import Provenance, read_provenance, stamped
+    from retint.pictures import decode_data
 
     how = Provenance(*("x" for _ in Provenance.__dataclass_fields__))
     try:
+        learnt = decode_data(data, lambda image: image.resize((64, 64)))
+        if not isinstance(learnt, str) and learnt.shape != (64, 64, 3):
+            return "of wrong shape to learn from", str(learnt.shape)
         try:
             photo = read_photo(data)
         except RetintError as error:

@@ -367,6 +367,11 @@ def test_no_pickle_is_ever_run(run, photographs, tmp_path):
             ("colorize", SAMPLES / "cat.jpg", "--model", malice / f"{name}.onnx"),
             ("colorize", SAMPLES / "cat.jpg", "--hints", malice / f"{name}.jpg"),
             ("data", "check", malice / f"{name}.parquet"),
+            *(
+                ("evaluate", "default", photographs, "-o", tmp_path / "report", option, weights)
+                for option in ("--lpips", "--inception")
+                for weights in (malice / f"{name}.pth", malice / f"{name}.safetensors")
+            ),
         ]
         for command in refused:
             fails_in_one_line(retint_here(*command), name)

@@ -140,7 +140,7 @@ def test_a_training_that_runs_out_of_room_says_so(photographs, tmp_path, room, m
     done = limited(_FULL_DISK.format(room), *command)
     fails_in_one_line(done, "room")
     assert not list(tmp_path.rglob("*partial*"))
-    assert all(path.with_name("names.txt").exists() for path in tmp_path.rglob("images.npy"))
+    assert all(path.with_name("names.json").exists() for path in tmp_path.rglob("images.npy"))
     assert not list(tmp_path.rglob("generator.onnx"))
     for checkpoint in tmp_path.rglob("*.safetensors"):
         assert limited("", "export", checkpoint.parent).returncode == 0

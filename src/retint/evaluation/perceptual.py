@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retint.errors import RetintError
-from retint.models.pretrained import pretrained_weights
+from retint.models.pretrained import pretrained_weights, read_weights
 
 Pixels = NDArray[np.uint8]
 
@@ -61,29 +60,21 @@ class Lpips:
     """
 
     def __init__(self, backbone: Path) -> None:
-        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-        from torchvision.models import AlexNet_Weights
+        from torchmetrics.functional.image.lpips import _LPIPS
 
         if not backbone.is_file():
             raise RetintError(f"no weights file {backbone}: give torchvision's AlexNet weights")
-        hub = torch.hub.get_dir()
-        # torchmetrics takes the backbone from torch's cache of downloads and from nowhere else:
-        # for this moment, a cache that holds the file given.
-        with tempfile.TemporaryDirectory() as cache:
-            checkpoint = Path(cache, "checkpoints", AlexNet_Weights.DEFAULT.url.rpartition("/")[2])
-            checkpoint.parent.mkdir()
-            checkpoint.symlink_to(backbone.resolve())
-            torch.hub.set_dir(cache)
-            try:
-                metric = LearnedPerceptualImagePatchSimilarity(net_type="alex")
-            except Exception as error:  # torch raises many types on files that do not fit
-                reason = str(error).strip().splitlines()[0]
-                raise RetintError(
-                    f"{backbone} does not hold torchvision's AlexNet weights: {reason}"
-                ) from error
-            finally:
-                torch.hub.set_dir(hub)
-        self._network: Any = metric.net.eval()
+        weights = read_weights(backbone)
+        # Random: the metric would have its backbone from torch's downloads and from nowhere else.
+        network: Any = _LPIPS(net="alex", pnet_rand=True)
+        try:
+            for part in network.net.children():
+                part.load_state_dict(
+                    {name: weights[f"features.{name}"] for name in part.state_dict()}
+                )
+        except (KeyError, RuntimeError) as error:
+            raise RetintError(f"{backbone} does not hold torchvision's AlexNet weights") from error
+        self._network = network
 
     def __call__(self, result: Pixels, truth: Pixels) -> float:
         """Distance of two pictures of one shape; 0 for equal ones."""
@@ -122,16 +113,16 @@ class InceptionFeatures:
 
         if not weights.is_file():
             raise RetintError(f"no weights file {weights}: give torch-fidelity's Inception weights")
+        # It would run what is pickled in a file: it gets the tensors alone.
+        tensors = io.BytesIO()
+        torch.save(read_weights(weights), tensors)
+        tensors.seek(0)
         try:
-            network = FeatureExtractorInceptionV3(
-                "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+            self._network: Any = FeatureExtractorInceptionV3(
+                "inception-v3-compat", ["2048"], feature_extractor_weights_path=tensors
             )
-        except Exception as error:  # torch raises many types on files that do not fit
-            reason = str(error).strip().splitlines()[0]
-            raise RetintError(
-                f"{weights} does not hold FID's Inception weights: {reason}"
-            ) from error
-        self._network: Any = network.eval()
+        except RuntimeError as error:
+            raise RetintError(f"{weights} does not hold FID's Inception weights") from error
 
     def __call__(self, picture: Pixels) -> NDArray[np.float32]:
         """Features (2048,) of a picture."""

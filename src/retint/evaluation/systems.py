@@ -18,6 +18,7 @@ from retint.errors import RetintError
 from retint.merge import Coloring, merge
 from retint.model import open_model
 from retint.photo import SUFFIXES, read_photo
+from retint.photo.picture import to_8_bit
 
 Pixels = NDArray[np.uint8]
 
@@ -151,7 +152,7 @@ class FolderSystem:
                 f"{self._folder} has no picture called {picture.name}: every photograph needs its "
                 "colouring, named like it"
             )
-        pixels = read_photo(file).pixels
+        pixels = to_8_bit(read_photo(file).pixels)
         ratio = (pixels.shape[0] / pixels.shape[1]) / (picture.shape[0] / picture.shape[1])
         if abs(ratio - 1) > _SHAPE_TOLERANCE:
             raise RetintError(

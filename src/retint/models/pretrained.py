@@ -34,7 +34,9 @@ def pretrained_weights(backbone: str, file: Path | None = None) -> dict[str, Ten
     if not timm.is_model(backbone):
         raise RetintError(f"timm has no backbone called '{backbone}': see timm.list_models()")
     if file is not None:
-        return _fit(_read(file), backbone, str(file))
+        if not file.is_file():
+            raise RetintError(f"no weights file {file}: check generator.options.weights")
+        return _fit(read_weights(file), backbone, str(file))
     if backbone in _PACKAGES:
         module_name, class_name = _PACKAGES[backbone]
         try:
@@ -43,7 +45,7 @@ def pretrained_weights(backbone: str, file: Path | None = None) -> dict[str, Ten
             pass
         else:
             path = Path(getattr(package, class_name).get_model_file_path())
-            return _fit(_read(path), backbone, str(path))
+            return _fit(read_weights(path), backbone, str(path))
     try:
         return dict(timm.create_model(backbone, pretrained=True).state_dict())
     except Exception as error:  # the hub client raises a dozen unrelated types
@@ -54,15 +56,21 @@ def pretrained_weights(backbone: str, file: Path | None = None) -> dict[str, Ten
         ) from error
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise RetintError(f"no weights file {path}: check generator.options.weights")
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a .safetensors file, or of a .pth, of which nothing else is unpickled.
+
+    Raises:
+        RetintError: if it holds anything else, or is damaged.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        weights = dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch and safetensors raise many types on damaged files
         raise RetintError(f"{path} cannot be read as weights: {_first_line(error)}") from error
+    if not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise RetintError(f"{path} holds more than weights: save its state dict alone")
+    return weights
 
 
 def _fit(state: dict[str, Tensor], backbone: str, source: str) -> dict[str, Tensor]:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import os
-import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
-from retint.errors import RetintError
 from retint.photo import SUFFIXES
 from retint.places import Places, State
+from retint.remote import named_errors, steadily
 from retint.whole import partial_path, remove_partial_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Object stores show an object when all of it has arrived; elsewhere a rename makes it so.
 _WHOLE_AT_ONCE = {"abfs", "abfss", "adl", "az", "gcs", "gs", "oci", "oss", "r2", "s3", "s3a"}
 _CHANGES_WITH_CONTENT = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime")
-_PAUSES = (1.0, 5.0)  # seconds before the second and the third attempt
 _LINES_AT_ONCE = 1000  # of the journal: each time is an object of its own
-
-Result = TypeVar("Result")
 
 
 class Urls(Places):
@@ -179,32 +172,6 @@ def there(url: Path) -> bool:
 def remove_partials(paths: Iterable[Path]) -> None:
     """Remove what was left half written of files, where anything can be."""
     remove_partial_files(path for path in paths if not _is_whole_at_once(path))
-
-
-def steadily(work: Callable[[], Result]) -> Result:
-    """Do what may fail for a moment, up to three times."""
-    for pause in _PAUSES:
-        try:
-            return work()
-        except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError):
-            raise  # it will not get better
-        except Exception:  # each driver has errors of its own
-            time.sleep(pause)
-    return work()
-
-
-@contextmanager
-def named_errors(url: Path, done: str) -> Iterator[None]:
-    """Turn what drivers raise into one line that names the URL."""
-    try:
-        yield
-    except RetintError:
-        raise
-    except FileNotFoundError as error:
-        raise RetintError(f"{url} does not exist") from error
-    except Exception as error:  # each driver has errors of its own
-        cause = (str(error).splitlines() or [repr(error)])[0]
-        raise RetintError(f"{url} cannot be {done} ({cause}): mend that and call again") from error
 
 
 def _put(content: Path | bytes, url: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -39,6 +41,8 @@ class Batches:
         windows: cuts pictures from photographs.
         size: pictures of a batch, in all processes.
         steps: batches of an epoch.
+        names_sha256: of the photographs' names in their order, which decides the split; what the
+            folder itself is called does not count.
         mean_ab: of the training photographs, ab units.
         palette_weights: what the palette's colours count in a loss, on the device.
 
@@ -56,6 +60,8 @@ class Batches:
     ) -> None:
         self._accelerator = accelerator
         self._photographs = _read(photos, recipe, accelerator, progress, cache)
+        inside = [name.removeprefix(f"{photos.name}/") for name in self._photographs.names]
+        self.names_sha256 = hashlib.sha256(json.dumps(inside).encode()).hexdigest()
         with together(accelerator):
             training, validation = split(len(self._photographs.names), recipe.data, recipe.seed)
         self.training = torch.from_numpy(training)

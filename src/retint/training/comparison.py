@@ -99,11 +99,23 @@ def _differences(runs: Sequence[Path], names: Sequence[str]) -> list[str]:
     for run, name in zip(runs[1:], names[1:], strict=True):
         ours, theirs = read_facts(first), read_facts(run)
         data, other = read_recipe(first).data, read_recipe(run).data
-        if any(ours[key] != theirs[key] for key in ("photographs", "training", "validation")):
+        if _split_of(first) != _split_of(run) or not _same_photographs(ours, theirs):
             remarks.append(f"{name} was trained or validated on other photographs than {names[0]}")
         elif data.size != other.size:
             remarks.append(f"{name} saw {other.size} px, {names[0]} {data.size} px")
     return remarks
+
+
+def _same_photographs(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    # Where runs of earlier versions do not say the names, the path stands for them.
+    known = "names_sha256" if "names_sha256" in ours and "names_sha256" in theirs else "photographs"
+    return all(ours[key] == theirs[key] for key in (known, "training", "validation"))
+
+
+def _split_of(run: Path) -> tuple[str, int]:
+    """What decides which photographs validate, beside their names and numbers."""
+    recipe = read_recipe(run)
+    return recipe.data.split, recipe.seed if recipe.data.split == "random" else 0
 
 
 def _races(names: Sequence[str], validations: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import platform
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +24,8 @@ from retint.pictures import Finding, Picture, decode, look_at_all
 from retint.training.recipe import Data
 from retint.whole import whole_folder
 
+_ABOUT = "names.json"  # of a cache: names of its photographs, and what was left out
+_MAKER = "maker.txt"  # while it is made: the process and its machine; caches may be shared
 _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is cut off
 
 
@@ -65,18 +71,19 @@ def load_photographs(
     pictures done. The cache lies in the user's cache folder unless `cache` names another.
     """
     folder = (cache or user_cache_path("retint")) / f"photographs-{_key(pictures, data)}"
-    if not (folder / "names.txt").exists():
+    if not (folder / _ABOUT).exists():
+        _sweep(folder.parent)
         try:
             with whole_folder(folder) as building:
+                (building / _MAKER).write_text(f"{os.getpid()} {platform.node()}", encoding="utf-8")
                 _fill_cache(building, pictures, data, progress)
         except OSError as error:
-            if not (folder / "names.txt").exists():  # else another process came first with it
+            if not (folder / _ABOUT).exists():  # else another process came first with it
                 raise RetintError(
                     f"{folder} cannot be written ({error}): make room there"
                 ) from error
     try:
-        names = (folder / "names.txt").read_text(encoding="utf-8").splitlines()
-        rejected = (folder / "rejected.txt").read_text(encoding="utf-8").splitlines()
+        names, rejected = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         sizes = np.load(folder / "sizes.npy", allow_pickle=False)
         # Copy on write: torch wants writable memory, though nobody writes.
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
@@ -87,13 +94,32 @@ def load_photographs(
     return Photographs(names, images[: len(names)], sizes, rejected)
 
 
+def _sweep(cache: Path) -> None:
+    """Remove what killed processes of this machine left half made: each is as large as a cache."""
+    if os.name != "posix":  # elsewhere a process cannot be asked for so
+        return
+    for maker in cache.glob(f".*/{_MAKER}"):
+        with suppress(OSError):  # it is another user's, or gone by now
+            process, _, machine = maker.read_text(encoding="utf-8").partition(" ")
+            if machine == platform.node() and _is_dead(int(process)):
+                shutil.rmtree(maker.parent)
+
+
+def _is_dead(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 def _key(pictures: Sequence[Picture], data: Data) -> str:
-    digest = hashlib.sha256(f"1 {data.size} {data.fit}".encode())
+    digest = hashlib.sha256(f"2 {data.size} {data.fit}".encode())
     for file in sorted({picture.file for picture in pictures}):
         stat = file.stat()
-        digest.update(f"{file.resolve()} {stat.st_size} {stat.st_mtime}".encode())
+        digest.update(os.fsencode(f"{file.resolve()} {stat.st_size} {stat.st_mtime}"))
     for picture in pictures:
-        digest.update(f"{picture.name}\n".encode())
+        digest.update(os.fsencode(f"{picture.name}\n"))
     return digest.hexdigest()[:16]
 
 
@@ -121,8 +147,9 @@ def _fill_cache(
         sizes.append((height, width))
     images.flush()
     np.save(folder / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
-    (folder / "rejected.txt").write_text("\n".join(map(str, rejected)), encoding="utf-8")
-    (folder / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    # JSON, for names may hold anything: line ends, and bytes that are no text.
+    about = json.dumps((names, list(map(str, rejected))))
+    (folder / _ABOUT).write_text(about, encoding="utf-8")
 
 
 def side_of(data: Data) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ def train(
         run = Run(out)
         with together(accelerator):
             if accelerator.is_main_process:
-                run.start(recipe, _facts(accelerator, photos, batches), resume=resume)
+                facts = _facts(accelerator, photos, batches, networks)
+                run.start(recipe, facts, resume=resume)
         training = _Training(recipe, accelerator, progress, batches, networks, run)
         if resume:
             training.resume()
@@ -261,11 +262,14 @@ class _Training:
             write_page(self.run.folder, self.recipe, self._seconds_left())
 
     def _checkpoint(self, state: dict[str, Any], *, best: bool = False) -> None:
+        state |= self.networks.state()
+        with together(self.accelerator):
+            self._check_weights({"G": state["generator"], "D": state["discriminator"]})
         if not self.accelerator.is_main_process:
             return
         progress = {"epoch": self.epoch, "iteration": self.iteration, "best": self.best}
         weights = self.networks.judged.state_dict()
-        self.run.save({**state, **progress, **self.networks.state()}, weights, best=best)
+        self.run.save({**state, **progress}, weights, best=best)
 
     def close(self) -> None:
         """Finish the run: its model card, and the best weights as a model file."""
@@ -290,11 +294,20 @@ class _Training:
     def _check_finite(self, losses: dict[str, float]) -> None:
         broken = [name for name, value in losses.items() if not abs(value) < float("inf")]
         if broken:
-            raise RetintError(
-                f"{' and '.join(broken)} became {losses[broken[0]]} by iteration {self.iteration} "
-                f"(epoch {self.epoch + 1}): lower lr_g and lr_d or set precision=fp32, then "
-                f"--resume {self.run.folder} from its last good checkpoint"
-            )
+            raise self._diverged(f"{' and '.join(broken)} became {losses[broken[0]]}")
+
+    def _check_weights(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """See that a checkpoint does not replace the last good one by one of no use."""
+        for name, weights in networks.items():
+            finite = torch.stack([tensor.isfinite().all() for tensor in weights.values()])
+            if not finite.all():
+                raise self._diverged(f"weights of {name} became infinite or no numbers")
+
+    def _diverged(self, what: str) -> RetintError:
+        return RetintError(
+            f"{what} by iteration {self.iteration} (epoch {self.epoch + 1}): lower lr_g and lr_d "
+            f"or set precision=fp32, then --resume {self.run.folder} from its last good checkpoint"
+        )
 
     def _log(self, kind: str, epoch: int, values: dict[str, Any]) -> None:
         if self.accelerator.is_main_process:
@@ -310,7 +323,9 @@ class _Training:
         save_grid(lightness, ab, true_ab, self.run.grids / f"{name}.png")
 
 
-def _facts(accelerator: Accelerator, photos: Path, batches: Batches) -> dict[str, Any]:
+def _facts(
+    accelerator: Accelerator, photos: Path, batches: Batches, networks: Networks
+) -> dict[str, Any]:
     """What a reader of the run wants to know beside its recipe."""
     device = accelerator.device.type
     name = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
@@ -321,8 +336,10 @@ def _facts(accelerator: Accelerator, photos: Path, batches: Batches) -> dict[str
         "device": f"{device} {name}".strip(),
         "processes": accelerator.num_processes,
         "photographs": str(photos),
+        "names_sha256": batches.names_sha256,
         "training": len(batches.training),
         "validation": len(batches.validation),
+        "base": networks.base,
         "mean_ab": [round(value, 2) for value in batches.mean_ab],
         "left_out": batches.rejected,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Networks:
         ema: its average over time, or None.
         judged: which of them is validated, shown and exported.
         readout: turns answers of the generator into colours.
+        base: name and SHA-256 of the weights that the generator started from, or None.
 
     Raises:
         RetintError: if the recipe's sizes do not fit each other, or `init` does not fit them.
@@ -47,8 +49,7 @@ class Networks:
         _check_sizes(recipe, bare)
         if network.init is not None:
             initialize(bare, network.init)
-        if init is not None:
-            _load_initial(bare, init)
+        self.base = _load_initial(bare, init) if init is not None else None
         self.bare: Generator = self._placed(bare)
         self.ema = copy.deepcopy(self.bare).requires_grad_(False).eval() if recipe.ema else None
         self.judged: Generator = self.ema if self.ema is not None else self.bare
@@ -114,7 +115,8 @@ def _check_sizes(recipe: Recipe, generator: Generator) -> None:
         )
 
 
-def _load_initial(generator: Generator, init: str) -> None:
+def _load_initial(generator: Generator, init: str) -> dict[str, str]:
+    """Give name and checksum of what the generator starts from."""
     path = model_path(init) if init in list_models() else Path(init)
     if not path.is_file():
         raise RetintError(f"no weights file {path}: check --init")
@@ -132,3 +134,5 @@ def _load_initial(generator: Generator, init: str) -> None:
             f"{path} does not fit the recipe's generator: {odd[0]} is in one of them alone; use "
             "the recipe it was trained with, or 'finetune' with --init default"
         )
+    name = init if init in list_models() else path.name
+    return {"name": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

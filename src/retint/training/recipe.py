@@ -92,6 +92,9 @@ class Recipe(_Section):
 
     name: str
     description: str
+    licence: str | None = Field(
+        None, description="of the weights, for their model file to say; null: it is not stated"
+    )
     data: Data = Data()
     generator: Network
     discriminator_width: int = Field(64, ge=8)

@@ -72,8 +72,24 @@ class Run:
                     f"{self.folder} was trained with another recipe: resume with the same recipe "
                     "and --set values (they are in its recipe.yaml)"
                 )
+            if self.checkpoint.exists():
+                facts = self._carried_on(facts)
         write_text(stored, recipe.to_yaml())
         write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
+
+    def _carried_on(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Facts of a run that goes on; what earlier versions left out is not missed."""
+        stored = read_facts(self.folder) if (self.folder / "run.json").exists() else {}
+        digest = facts["names_sha256"]
+        if stored.get("names_sha256", digest) != digest:  # what validated might train
+            had, has = (known["training"] + known["validation"] for known in (stored, facts))
+            other = f"{has} photographs, not {had}" if had != has else f"{has} of other names"
+            raise RetintError(
+                f"{facts['photographs']} is not what {self.folder} was trained on ({other}): "
+                "resume with the same photographs, or start a new run with another --out and "
+                f"--init {self.folder / 'generator.safetensors'}"
+            )
+        return {**facts, "base": stored.get("base")}  # whatever --init is now
 
     def log(self, kind: str, epoch: int, iteration: int, values: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl and the numbers to the TensorBoard events."""

@@ -52,7 +52,7 @@ class Stream:
         self._coming: dict[int, Future[_Decoded]] = {}
         self._expected: set[int] = set()
         self._room = threading.Semaphore(0)
-        self._failure: RetintError | None = None
+        self._failure: Exception | None = None
         self._changed = threading.Condition()
         self._spare: NDArray[np.uint8] | None = None
 
@@ -130,7 +130,7 @@ class Stream:
                 with self._changed:
                     self._coming[number] = future
                     self._changed.notify_all()
-        except RetintError as error:
+        except Exception as error:  # a bug, too: who waits would wait for ever
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
