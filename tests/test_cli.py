@@ -66,6 +66,17 @@ def test_an_output_of_an_unknown_format_is_named(photo, tmp_path):
     assert not (tmp_path / "out.gif").exists()
 
 
+def test_colours_get_no_name_of_a_grey_map(photo, tmp_path):
+    done = retint_here("colorize", photo, "-o", tmp_path / "out.pgm")
+    fails_in_one_line(done, "out.pgm", "grey alone", "out.ppm")
+    assert not (tmp_path / "out.pgm").exists()
+    with Image.open(photo) as image:
+        image.convert("L").save(tmp_path / "scan.pgm")
+    assert retint_here("colorize", tmp_path / "scan.pgm").returncode == 0
+    with Image.open(tmp_path / "scan-color.ppm") as result:
+        assert result.mode == "RGB"
+
+
 def test_a_sample_is_that_of_its_seed(photo, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     assert retint_here("colorize", photo, "--samples", 2, "-o", tmp_path / "out").returncode == 0
