@@ -30,7 +30,7 @@ class Outcome:
 
     Attributes:
         job: photograph and wanted results.
-        written: files that were written.
+        written: files that were written, or would have been in a dry run.
         error: what went wrong, in a line, or None.
         skipped: why it was left alone, in a line, or None.
         note: what a person should know of it, in a line, or None.
@@ -56,6 +56,7 @@ def colorize_jobs(
     recolor: bool = False,
     overwrite: bool = False,
     quality: int = QUALITY,
+    dry: bool = False,
 ) -> Iterator[Outcome]:
     """Do the jobs in their order; a bad photograph is told in its outcome and the rest goes on.
 
@@ -70,8 +71,9 @@ def colorize_jobs(
         recolor: colour photographs that have colours already, too.
         overwrite: replace results that exist.
         quality: of formats that have one, 1 to 100.
+        dry: only read the photographs, to tell what would become of them.
     """
-    work = _Work(colorizer, options, strokes, recolor, overwrite, quality)
+    work = _Work(colorizer, options, strokes, recolor, overwrite, quality, dry)
     coming = iter(jobs)
     reading: deque[tuple[Job, int, Future[_Read]]] = deque()
     writing: deque[tuple[int, Future[Outcome]]] = deque()
@@ -124,6 +126,7 @@ class _Work:
     recolor: bool
     overwrite: bool
     quality: int
+    dry: bool
 
     def read(self, job: Job) -> _Read:
         """Decode the photograph and see whether it is to be coloured."""
@@ -161,6 +164,8 @@ class _Work:
         outcome, photo = read.outcome, read.photo
         if photo is None or read.options is None:
             return _Colored(outcome)
+        if self.dry:
+            return _Colored(replace(outcome, written=job.targets))
         colored = []
         start = time.perf_counter()
         try:
