@@ -81,6 +81,17 @@ def test_stats_print_and_draw(mixed, tmp_path):
     fails_in_one_line(retint("data", "stats", mixed, "-o", figure), "--overwrite")
 
 
+def test_pictures_that_are_all_of_no_use_are_counted(mixed, tmp_path):
+    for file in mixed.iterdir():
+        if file.name not in ("grey.png", "tiny.png", "text.jpg"):
+            file.unlink()
+    for name in ("a.png", "b.png"):
+        (mixed / name).write_bytes((mixed / "grey.png").read_bytes())
+    for command in (("data", "stats"), ("train",)):
+        done = retint(*command, mixed, "-o", tmp_path / "out")
+        fails_in_one_line(done, "3 grey, 1 unreadable, 1 tiny", "photos/a.png: grey; photos/b.png")
+
+
 def test_stats_know_a_colour(tmp_path):
     for number in range(3):
         Image.new("RGB", (64, 64), (255, 0, 0)).save(tmp_path / f"{number}.png")

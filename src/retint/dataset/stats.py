@@ -15,7 +15,7 @@ from retint import lab
 from retint.errors import RetintError
 from retint.evaluation.metrics import colorfulness
 from retint.palette import ab_palette
-from retint.pictures import Finding, Picture, is_colorless, look_at_all, open_picture
+from retint.pictures import Finding, Picture, is_colorless, look_at_all, none_usable, open_picture
 from retint.tables import Table
 
 _SIDE = 64  # pictures are looked at so small
@@ -87,7 +87,7 @@ def measure_pictures(
     left_out: list[Finding] = []
     looks = [look for _, look in look_at_all(pictures, _look, left_out, progress)]
     if not looks:
-        raise RetintError(f"no usable colour photograph among {len(pictures)}: {left_out[0]}")
+        raise none_usable(left_out)
     return Statistics(
         [str(finding) for finding in left_out],
         np.array([min(look.size) for look in looks]),
