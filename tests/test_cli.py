@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -8,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from commands import fails_in_one_line, retint, retint_here
 from retint.model import model_path
 from retint.photo import read_photo
 from retint.photo.provenance import read_provenance
+from retint.tables import Table
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -260,6 +263,19 @@ def test_info_and_models(tmp_path, colour_photo):
         assert name in retint_here("info", tmp_path / "a.png").stdout
     assert "default" in retint_here("models").stdout
     assert "Apache-2.0" in retint_here("info", "default").stdout
+
+
+def test_a_wide_table_keeps_its_figures_on_a_narrow_terminal():
+    titles = ("PSNR dB ↑", "SSIM ↑", "CIEDE2000 ↓", "colour / truth", "AuC ↑", "AuC rebal. ↑")
+    titles = (*titles, "ST-LPIPS ↓", "LPIPS ↓", "Frechet ↓")
+    name, figures = "runs/unet-gan, aged", [f"{number}.{number}23" for number in range(9)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(Table(["", *titles], [["grey", *figures], [name, *figures]]).rich())
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(all(figure in line for figure in figures) for line in lines) == 2
+    assert "CIEDE2000" in " ".join(lines)
+    assert name.replace(" ", "") in "".join(line[:15] for line in lines).replace(" ", "")
 
 
 def test_help_is_there_without_heavy_imports():
