@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from upath import UPath
 
 from commands import fails_in_one_line, retint
+from retint.dataset.stats import figure_of, measure_pictures
 from retint.pictures import find_pictures, open_picture
 from retint.training.data import load_photographs
 from retint.training.recipe import Data
@@ -98,6 +99,9 @@ def test_stats_know_a_colour(tmp_path):
     done = retint("data", "stats", tmp_path, "-o", tmp_path / "red.png")
     assert "80.09, 67.20" in done.stdout  # of sRGB's red
     assert "104.5" in done.stdout  # its chroma, in steps of 1
+    figure = figure_of(measure_pictures(find_pictures(tmp_path)))
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert any("Hasler and Suesstrunk: 0 grey" in label for label in labels)
 
 
 def test_pack_keeps_files_as_they_are_and_repeats_itself(mixed, tmp_path):

@@ -114,7 +114,18 @@ def _look(picture: Picture) -> _Look | str:
 
 
 def draw_statistics(statistics: Statistics, path: Path) -> None:
-    """Draw ab plane, chroma, colourfulness and sizes as one PNG, whole or not at all."""
+    """Draw `figure_of` as one PNG, whole or not at all."""
+    figure = figure_of(statistics)
+    beside = path.with_name(path.name + ".partial")
+    try:
+        figure.savefig(beside, format="png", dpi=120)
+    except OSError as error:
+        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
+    beside.replace(path)
+
+
+def figure_of(statistics: Statistics) -> Figure:
+    """Ab plane, chroma, colourfulness and sizes."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     plane, chroma, colorful, sizes = figure.subplots(2, 2).flat
     reach = (_EDGES[0], _EDGES[-1])
@@ -128,12 +139,8 @@ def draw_statistics(statistics: Statistics, path: Path) -> None:
     chroma.stairs(statistics.chroma, fill=True)
     chroma.set(title="Chroma", xlabel="chroma", ylabel="share of the pixels")
     colorful.hist(statistics.colorfulness, bins=40)
-    colorful.set(title="Colourfulness", xlabel="M3", ylabel="photographs")
+    measure = "as of Hasler and Suesstrunk: 0 grey, 45 average, 109 extreme"
+    colorful.set(title="Colourfulness", xlabel=measure, ylabel="photographs")
     sizes.hist(statistics.sides, bins=40)
     sizes.set(title="Size", xlabel="shorter side, pixels", ylabel="photographs")
-    beside = path.with_name(path.name + ".partial")
-    try:
-        figure.savefig(beside, format="png", dpi=120)
-    except OSError as error:
-        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
-    beside.replace(path)
+    return figure
