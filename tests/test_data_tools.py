@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import tarfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 from upath import UPath
 
-from commands import fails_in_one_line, retint
+from commands import fails_in_one_line, retint, retint_here
 from retint.dataset.stats import figure_of, measure_pictures
 from retint.pictures import find_pictures, open_picture
 from retint.training.data import load_photographs
@@ -177,6 +178,21 @@ def test_photographs_at_urls_are_read(four, tmp_path):
     assert (found.images == expected.images).all()
     fails_in_one_line(retint("data", "check", "nothing://photos"), "nothing://photos")
     fails_in_one_line(retint("data", "check", "memory://photos"), "memory://photos does not exist")
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "words"),
+    [
+        ("https://example.org/a.tar", "aiohttp", "pip install aiohttp requests"),
+        ("s3://a/b", "s3fs", "pip install s3fs"),
+        ("gs://a/b", "gcsfs", "pip install gcsfs"),
+        ("az://a/b", "adlfs", "pip install adlfs"),
+        ("hf://datasets/a", None, "hf://datasets/a cannot be read"),  # not namespace/name
+    ],
+)
+def test_a_url_that_cannot_be_opened_is_told_with_the_mend(url, module, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, module or "none", None)  # as where it is not installed
+    fails_in_one_line(retint_here("data", "check", url), url, words)
 
 
 def test_tables_that_hold_no_pictures_are_named(tmp_path):

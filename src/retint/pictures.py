@@ -85,8 +85,20 @@ def find_pictures(source: Path) -> list[Picture]:
         source: a path, or a UPath of universal-pathlib for what lies at a URL.
 
     Raises:
-        RetintError: if there is none, or an archive is damaged.
+        RetintError: if there is none, an archive is damaged, or a URL cannot be read.
     """
+    try:
+        return _find_pictures(source)
+    except RetintError:
+        raise
+    except Exception as error:  # each driver has errors of its own
+        if isinstance(source, Path):
+            raise
+        cause = (str(error).splitlines() or [repr(error)])[0]
+        raise RetintError(f"{source} cannot be read ({cause}): mend that, or try again") from error
+
+
+def _find_pictures(source: Path) -> list[Picture]:
     wanted = "give a folder of photographs, or a .tar or .parquet file of them"
     if not source.exists():
         raise RetintError(f"{source} does not exist: {wanted}")
