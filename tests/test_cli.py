@@ -118,6 +118,10 @@ def test_a_missing_file(tmp_path):
     fails_in_one_line(retint_here("colorize", tmp_path / "a.jpg"), "a.jpg", "does not exist")
 
 
+def test_a_missing_folder_by_its_name_alone(tmp_path):
+    fails_in_one_line(retint_here(f"{tmp_path}/scans/"), "scans does not exist")
+
+
 def test_a_folder_without_pictures(tmp_path):
     fails_in_one_line(retint_here("colorize", tmp_path), "no pictures")
 
