@@ -152,7 +152,7 @@ def test_a_provider_that_is_not_here_is_replaced_by_the_cpu(photo):
 def test_an_output_that_exists(photo):
     assert retint_here("colorize", photo).returncode == 0
     before = photo.with_name("cat-color.jpg").read_bytes()
-    fails_in_one_line(retint_here("colorize", photo), "exists", "--overwrite")
+    fails_in_one_line(retint_here("colorize", photo), "exists", "--overwrite", "another with -o")
     assert photo.with_name("cat-color.jpg").read_bytes() == before
 
 

@@ -245,7 +245,7 @@ class Run:
                 todo.append(job)
             else:
                 self._fail(
-                    f"{existing[0]} exists: add --overwrite to replace it, or choose another -o"
+                    f"{existing[0]} exists: add --overwrite to replace it, or name another with -o"
                 )
         return todo
 

@@ -88,7 +88,7 @@ def write_photo(
     """
     format_ = format_of(path)
     if path.exists() and not overwrite:
-        raise RetintError(f"{path} exists: add --overwrite to replace it, or choose another -o")
+        raise RetintError(f"{path} exists: add --overwrite to replace it, or name another with -o")
     beside = partial_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
