@@ -63,6 +63,7 @@ def train(
     """
     try:
         trainer = _Trainer(photos, recipe, out, resume, init, cache)
+        trainer.tell_if_complete()
         for stage in range(len(recipe.stages)):
             trainer.train_stage(stage)
         trainer.close()
@@ -91,6 +92,7 @@ class _Trainer:
         cache: Path | None,
     ) -> None:
         self.recipe = recipe
+        self.epochs = sum(stage.epochs for stage in recipe.stages)
         self.accelerator = start(recipe)
         self.device = self.accelerator.device
         self.progress = Progress(self.accelerator.is_main_process)
@@ -147,6 +149,16 @@ class _Trainer:
                 if self.ema is not None:
                     self.ema.load_state_dict(self.saved["ema"])
 
+    def tell_if_complete(self) -> None:
+        """Say so where a checkpoint leaves nothing to train, and where its results are."""
+        if self.epoch == self.epochs:
+            folder = self.run.folder
+            self.progress.say(
+                f"{folder} is complete already, {self.epochs} of {self.epochs} epochs: "
+                f"{folder / 'index.html'} shows them; to train on, start another run with "
+                f"--init {folder / 'generator.safetensors'}"
+            )
+
     def train_stage(self, number: int) -> None:
         """Train the epochs of one stage that are still to be done."""
         stage = self.recipe.stages[number]
@@ -196,8 +208,7 @@ class _Trainer:
         if self.saved and self.first_step:
             sums = self.saved["means"] * self.first_step
         losses: dict[str, float] = {}
-        epochs = sum(stage.epochs for stage in self.recipe.stages)
-        title = f"epoch {self.epoch + 1} of {epochs} ({self.recipe.stages[stage].name})"
+        title = f"epoch {self.epoch + 1} of {self.epochs} ({self.recipe.stages[stage].name})"
         with self.progress.task(title, self.steps_per_epoch) as advance:
             for count in range(self.first_step + 1, self.steps_per_epoch + 1):
                 advance_schedule(count - 1)
@@ -250,9 +261,8 @@ class _Trainer:
 
     def _seconds_left(self) -> float:
         """Time to the end of the run, by what its epochs took since it was started."""
-        epochs = sum(stage.epochs for stage in self.recipe.stages)
         done = self.epoch - self.first_epoch
-        return (time.monotonic() - self.started) / done * (epochs - self.epoch)
+        return (time.monotonic() - self.started) / done * (self.epochs - self.epoch)
 
     def _checkpoint_epoch(self, state: dict[str, Any]) -> None:
         improved = self.figures["score"] < self.best
