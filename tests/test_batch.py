@@ -60,6 +60,23 @@ def test_a_dry_run_writes_nothing(scans, tmp_path):
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 16
     assert not (tmp_path / "out").exists()
+    fails_in_one_line(
+        retint_here("colorize", scans, "-o", tmp_path / "out", "--dry-run", "--watch"), "--watch"
+    )
+
+
+def test_a_dry_run_tells_what_the_run_would_tell(scans, tmp_path, colour_photo):
+    (scans / "broken.jpg").write_bytes((scans / "00.jpg").read_bytes()[:2000])
+    Image.fromarray(colour_photo).save(scans / "colours.png")
+    out = tmp_path / "out"
+    assert retint_here("colorize", scans / "02.jpg", "-o", out).returncode == 0
+    command = ("colorize", scans, "-o", out)
+    dry, done = retint_here(*command, "--dry-run"), retint_here(*command)
+    assert (dry.stdout, dry.returncode) == (done.stdout, done.returncode)
+    assert "15 coloured, 2 failed, 1 skipped" in done.stderr
+    assert dry.stderr.replace("to be coloured", "coloured") == done.stderr
+    replaced = retint_here(*command, "--overwrite", "--dry-run")
+    assert "16 to be coloured, 1 failed, 1 skipped" in replaced.stderr
 
 
 def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):

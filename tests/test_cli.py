@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -8,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from commands import fails_in_one_line, retint, retint_here
 from retint.model import model_path
 from retint.photo import read_photo
 from retint.photo.provenance import read_provenance
+from retint.tables import Table
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -66,6 +69,17 @@ def test_an_output_of_an_unknown_format_is_named(photo, tmp_path):
     assert not (tmp_path / "out.gif").exists()
 
 
+def test_colours_get_no_name_of_a_grey_map(photo, tmp_path):
+    done = retint_here("colorize", photo, "-o", tmp_path / "out.pgm")
+    fails_in_one_line(done, "out.pgm", "grey alone", "out.ppm")
+    assert not (tmp_path / "out.pgm").exists()
+    with Image.open(photo) as image:
+        image.convert("L").save(tmp_path / "scan.pgm")
+    assert retint_here("colorize", tmp_path / "scan.pgm").returncode == 0
+    with Image.open(tmp_path / "scan-color.ppm") as result:
+        assert result.mode == "RGB"
+
+
 def test_a_sample_is_that_of_its_seed(photo, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     assert retint_here("colorize", photo, "--samples", 2, "-o", tmp_path / "out").returncode == 0
@@ -104,6 +118,10 @@ def test_a_missing_file(tmp_path):
     fails_in_one_line(retint_here("colorize", tmp_path / "a.jpg"), "a.jpg", "does not exist")
 
 
+def test_a_missing_folder_by_its_name_alone(tmp_path):
+    fails_in_one_line(retint_here(f"{tmp_path}/scans/"), "scans does not exist")
+
+
 def test_a_folder_without_pictures(tmp_path):
     fails_in_one_line(retint_here("colorize", tmp_path), "no pictures")
 
@@ -134,7 +152,7 @@ def test_a_provider_that_is_not_here_is_replaced_by_the_cpu(photo):
 def test_an_output_that_exists(photo):
     assert retint_here("colorize", photo).returncode == 0
     before = photo.with_name("cat-color.jpg").read_bytes()
-    fails_in_one_line(retint_here("colorize", photo), "exists", "--overwrite")
+    fails_in_one_line(retint_here("colorize", photo), "exists", "--overwrite", "another with -o")
     assert photo.with_name("cat-color.jpg").read_bytes() == before
 
 
@@ -249,6 +267,19 @@ def test_info_and_models(tmp_path, colour_photo):
         assert name in retint_here("info", tmp_path / "a.png").stdout
     assert "default" in retint_here("models").stdout
     assert "Apache-2.0" in retint_here("info", "default").stdout
+
+
+def test_a_wide_table_keeps_its_figures_on_a_narrow_terminal():
+    titles = ("PSNR dB ↑", "SSIM ↑", "CIEDE2000 ↓", "colour / truth", "AuC ↑", "AuC rebal. ↑")
+    titles = (*titles, "ST-LPIPS ↓", "LPIPS ↓", "Frechet ↓")
+    name, figures = "runs/unet-gan, aged", [f"{number}.{number}23" for number in range(9)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(Table(["", *titles], [["grey", *figures], [name, *figures]]).rich())
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(all(figure in line for figure in figures) for line in lines) == 2
+    assert "CIEDE2000" in " ".join(lines)
+    assert name.replace(" ", "") in "".join(line[:15] for line in lines).replace(" ", "")
 
 
 def test_help_is_there_without_heavy_imports():

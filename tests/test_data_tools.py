@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 import tarfile
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image, ImageOps
 from upath import UPath
 
-from commands import fails_in_one_line, retint
+from commands import fails_in_one_line, retint, retint_here
+from retint.dataset.stats import figure_of, measure_pictures
 from retint.pictures import find_pictures, open_picture
 from retint.training.data import load_photographs
 from retint.training.recipe import Data
@@ -99,12 +101,26 @@ def test_stats_print_and_draw(mixed, tmp_path):
     fails_in_one_line(retint("data", "stats", mixed, "-o", figure), "--overwrite")
 
 
+def test_pictures_that_are_all_of_no_use_are_counted(mixed, tmp_path):
+    for file in mixed.iterdir():
+        if file.name not in ("grey.png", "tiny.png", "text.jpg"):
+            file.unlink()
+    for name in ("a.png", "b.png"):
+        (mixed / name).write_bytes((mixed / "grey.png").read_bytes())
+    for command in (("data", "stats"), ("train",)):
+        done = retint(*command, mixed, "-o", tmp_path / "out")
+        fails_in_one_line(done, "3 grey, 1 unreadable, 1 tiny", "photos/a.png: grey; photos/b.png")
+
+
 def test_stats_know_a_colour(tmp_path):
     for number in range(3):
         Image.new("RGB", (64, 64), (255, 0, 0)).save(tmp_path / f"{number}.png")
     done = retint("data", "stats", tmp_path, "-o", tmp_path / "red.png")
     assert "80.09, 67.20" in done.stdout  # of sRGB's red
     assert "104.5" in done.stdout  # its chroma, in steps of 1
+    figure = figure_of(measure_pictures(find_pictures(tmp_path)))
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert any("Hasler and Suesstrunk: 0 grey" in label for label in labels)
 
 
 def test_pack_keeps_files_as_they_are_and_repeats_itself(mixed, tmp_path):
@@ -187,6 +203,21 @@ def test_photographs_at_urls_are_read(four, tmp_path):
     assert (found.images == expected.images).all()
     fails_in_one_line(retint("data", "check", "nothing://photos"), "nothing://photos")
     fails_in_one_line(retint("data", "check", "memory://photos"), "memory://photos does not exist")
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "words"),
+    [
+        ("https://example.org/a.tar", "aiohttp", "pip install aiohttp requests"),
+        ("s3://a/b", "s3fs", "pip install s3fs"),
+        ("gs://a/b", "gcsfs", "pip install gcsfs"),
+        ("az://a/b", "adlfs", "pip install adlfs"),
+        ("hf://datasets/a", None, "hf://datasets/a cannot be read"),  # not namespace/name
+    ],
+)
+def test_a_url_that_cannot_be_opened_is_told_with_the_mend(url, module, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, module or "none", None)  # as where it is not installed
+    fails_in_one_line(retint_here("data", "check", url), url, words)
 
 
 def test_tables_that_hold_no_pictures_are_named(tmp_path):

@@ -178,6 +178,11 @@ def test_urls(scans, plain, tmp_path):
     shutil.copytree(scans, photos)
     (photos / "broken.jpg").write_bytes(b"no picture")
     command = ("colorize", photos.as_uri(), "-o", f"file://{out}", *RAY)
+    dry = retint_here(*command, "--dry-run")
+    assert f"{photos.as_uri()}/broken.jpg is not a picture" in dry.stderr
+    assert f"file://{out}/old/01-color.jpg" in dry.stdout
+    assert "11 to be coloured, 1 failed" in dry.stderr
+    assert not out.exists()
     with killer(1) as killed:
         done = retint_here(*command)
     assert killed

@@ -210,7 +210,10 @@ def test_resuming_takes_the_recipe_of_the_run(photographs, tmp_path):
         "train", photographs, "--recipe", "unet-gan", *tiny, *run, "--set", "stages.0.epochs=1"
     )
     assert done.returncode == 0, done.stderr
-    assert retint("train", photographs, *run, "--resume").returncode == 0
+    again = retint("train", photographs, *run, "--resume")
+    assert again.returncode == 0
+    assert f"{tmp_path / 'run'} is complete already, 1 of 1 epochs" in again.stderr
+    assert "generator.onnx" in again.stderr
     done = retint("train", tmp_path / "nothing", "--out", tmp_path / "other", "--resume")
     assert "nothing to resume" in done.stderr
 

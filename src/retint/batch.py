@@ -33,7 +33,7 @@ class Outcome:
 
     Attributes:
         task: photograph and wanted results.
-        written: files that were written.
+        written: files that were written, or would have been in a dry run.
         error: what went wrong, in a line, or None.
         skipped: why it was left alone, in a line, or None.
         note: what a person should know of it, in a line, or None.
@@ -63,6 +63,7 @@ def colorize_tasks(
     recolor: bool = False,
     overwrite: bool = False,
     quality: int = QUALITY,
+    dry: bool = False,
 ) -> Iterator[Outcome]:
     """Do the tasks in their order; a bad photograph is told in its outcome and the rest goes on.
 
@@ -77,8 +78,9 @@ def colorize_tasks(
         recolor: colour photographs that have colours already, too.
         overwrite: replace results that exist.
         quality: of formats that have one, 1 to 100.
+        dry: only read the photographs, to tell what would become of them.
     """
-    work = _Work(colorizer, options, strokes, recolor, overwrite, quality)
+    work = _Work(colorizer, options, strokes, recolor, overwrite, quality, dry)
     begun: deque[tuple[int, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(_WORKERS) as workers:
         try:
@@ -108,6 +110,7 @@ class _Work:
     recolor: bool
     overwrite: bool
     quality: int
+    dry: bool
 
     def do(self, task: Task) -> Outcome:
         """Decode, colour and encode a photograph."""
@@ -141,6 +144,9 @@ class _Work:
         if self.strokes:
             painted = read_hints(self.strokes, photo.pixels.shape[:2])
             options["hints"] = [*painted, *options.get("hints", ())]
+        if self.dry:
+            outcome.written = targets
+            return
         first = options.get("seed")
         for number, target in enumerate(targets):
             if len(targets) > 1:

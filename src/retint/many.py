@@ -43,6 +43,7 @@ class Request:
     quality: int = QUALITY
     provenance: bool = True
     report: Path | None = None
+    dry: bool = False
     places: Places = HERE
 
     def plan(self, *, may_be_empty: bool = False) -> Plan:
@@ -63,16 +64,18 @@ class Request:
 
 @dataclass
 class Totals:
-    """How many photographs came to what end."""
+    """How many photographs came to what end, or would in a dry run."""
 
     colored: int = 0
     failed: int = 0
     skipped: int = 0
     done_before: int = 0
+    dry: bool = False
 
     def __str__(self) -> str:
         before = f", {self.done_before} done before" if self.done_before else ""
-        return f"{self.colored} coloured, {self.failed} failed, {self.skipped} skipped{before}"
+        coloured = "to be coloured" if self.dry else "coloured"
+        return f"{self.colored} {coloured}, {self.failed} failed, {self.skipped} skipped{before}"
 
     @property
     def photographs(self) -> int:
@@ -93,6 +96,7 @@ class Engine(Protocol):
         recolor: bool,
         overwrite: bool,
         quality: int,
+        dry: bool,
     ) -> Iterator[Outcome]:
         """Give what became of each, in any order."""
 
@@ -119,7 +123,7 @@ class Run:
         self._warn = warn
         self._engine = engine
         self._places = request.places
-        self.totals = Totals()
+        self.totals = Totals(dry=request.dry)
         self._said: set[str] = set()
         self._journal: Journal | None = None
         self._report: Report | None = None
@@ -127,16 +131,20 @@ class Run:
         self._unrecorded: list[Task] = []
 
     def once(self) -> Totals:
-        """Colour all there is."""
+        """Colour all there is, or say what would become of it."""
         request = self._request
         plan = request.plan()
         if not plan.tasks:
             self._account(plan)
             return self.totals
         self._open()
-        self._begin_report()
+        if not request.dry:
+            self._begin_report()
         todo = self._account(plan)
-        self._places.remove_partial_files(target for task in todo for target in task.targets)
+        if request.dry:
+            self._journal = None  # it was asked, and is not to be written
+        else:
+            self._places.remove_partial_files(target for task in todo for target in task.targets)
         if len(todo) == 1:
             self._color(todo)
         else:
@@ -145,16 +153,6 @@ class Run:
             with Progress().task("colouring", len(todo)) as advance:
                 self._color(todo, advance)
         self._close()
-        return self.totals
-
-    def dry(self) -> Totals:
-        """Only say what would be written."""
-        plan = self._request.plan()
-        if plan.tasks:
-            self._open()
-        for task in self._account(plan):
-            for target in task.targets:
-                self._tell(f"{task.source} -> {target}")
         return self.totals
 
     def watch(self) -> None:
@@ -253,7 +251,7 @@ class Run:
                 todo.append(task)
             else:
                 self._fail(
-                    f"{existing[0]} exists: add --overwrite to replace it, or choose another -o"
+                    f"{existing[0]} exists: add --overwrite to replace it, or name another with -o"
                 )
         return todo
 
@@ -269,6 +267,7 @@ class Run:
             recolor=request.recolor,
             overwrite=request.overwrite,
             quality=request.quality,
+            dry=request.dry,
         )
         for done, outcome in enumerate(outcomes, start=1):
             self._take(outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _MIN_SIDE = 32
 _MOST_PIXELS = 200_000_000  # beyond that, a file is more likely damaged than a photograph
 _MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
 _TOGETHER = 256  # looked at in parallel, before what was found is all taken
+_MOST_NAMED = 3  # pictures, where none is of use
 _GROUPS = 4  # row groups of Parquet files kept, for their rows are read one after the other
 
 Found = TypeVar("Found")
@@ -90,7 +92,7 @@ def find_pictures(source: Path) -> list[Picture]:
     """
     if isinstance(source, Path):
         return _find_pictures(source)
-    with named_errors(source, "listed"):
+    with named_errors(source, "read"):
         return _find_pictures(source)
 
 
@@ -237,6 +239,18 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.picture.name}: {self.reason}"
+
+
+def none_usable(left_out: Sequence[Finding]) -> RetintError:
+    """Of pictures that are all of no use: how many for which reason, and the first few."""
+    kinds = Counter(finding.reason.partition(" (")[0] for finding in left_out)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    named = "; ".join(map(str, left_out[:_MOST_NAMED]))
+    more = "; ..." if len(left_out) > _MOST_NAMED else ""
+    return RetintError(
+        f"no usable colour photograph among {len(left_out)}, {counts} ({named}{more}): give "
+        f"colour photographs of {_MIN_SIDE} pixels or more a side"
+    )
 
 
 def look_at_all(

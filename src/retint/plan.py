@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from retint.errors import RetintError
-from retint.photo import SUFFIXES, is_output, known_suffixes, output_path
+from retint.photo import GREY_MAP, SUFFIXES, is_output, known_suffixes, output_path
 from retint.places import HERE, Places
 
 
@@ -89,6 +89,11 @@ def plan_tasks(
         plan.problems.append(
             f"{out}: no picture that retint writes ends in '{out.suffix}': use "
             f"{known_suffixes()}, or make the folder first if it is one"
+        )
+        return plan
+    if as_file and out is not None and out.suffix.lower() == GREY_MAP:
+        plan.problems.append(
+            f"{out}: a {GREY_MAP} file holds grey alone: name it {out.with_suffix('.ppm').name}"
         )
         return plan
     taken: dict[Path, Path] = {}

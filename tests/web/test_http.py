@@ -1,6 +1,7 @@
 """The service as its clients meet it: over a socket, with good manners and with bad ones."""
 
 import base64
+import functools
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import sqlite3
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from PIL import Image
 from commands import fails_in_one_line, retint
 from retint.web.jobs import JobStore
 from retint.web.service import Wish
+from retint.web.settings import Settings
 from serving import command, served
 
 CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
@@ -226,7 +229,24 @@ def test_jobs_survive_a_kill(tmp_path):
         pictures = {client.get(file["result"]).content for file in state["files"]}
         assert len(pictures) == 1
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_what_is_in_work(tmp_path, number):
+    large = io.BytesIO()
+    with Image.open(CAT) as cat:
+        cat.resize((2000, 1500)).save(large, "JPEG")
+    count = Settings(data=tmp_path).workers + 1
+    with command(tmp_path) as (process, address), ThreadPoolExecutor(count) as pool:
+        send = functools.partial(httpx.post, content=large.getvalue(), timeout=30)
+        answers = [pool.submit(send, f"{address}/v1/colorize") for _ in range(count)]
+        while "retint_waiting 1.0" not in httpx.get(f"{address}/metrics").text:
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert [answer.result().status_code for answer in answers] == [200] * count
+        assert process.wait(20) == 0
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path):

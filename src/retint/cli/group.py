@@ -23,7 +23,8 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; where none is named, by the suffix of the file."""
         first = args[0]
-        if first not in self.commands and (Path(first).suffix or Path(first).exists()):
+        is_path = "/" in first or Path(first).suffix or Path(first).exists()
+        if first not in self.commands and is_path:
             is_film = Path(first).suffix.lower() in _FILMS
             args = ["video" if is_film else "colorize", *args]
         return super().resolve_command(ctx, args)

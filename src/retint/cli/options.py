@@ -17,6 +17,15 @@ else:
     PathOrUrl = str  # of a Path, typer would make one of what path_or_url gives
 
 
+_DRIVERS = {
+    **dict.fromkeys(("http", "https"), "aiohttp requests"),
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
+}
+"""Packages that fsspec wants for a URL's scheme."""
+
+
 def path_or_url(text: str | Path, command: str = "data", extra: str = "train") -> Path:
     """A path of photographs, or what stands for one at a URL that fsspec knows."""
     if "://" not in str(text):
@@ -28,7 +37,9 @@ def path_or_url(text: str | Path, command: str = "data", extra: str = "train") -
         remote: Any = UPath(text)
         remote.fs  # noqa: B018 - what the scheme needs is only missed here
     except (ImportError, ValueError) as error:
-        raise RetintError(f"{text} cannot be opened: {error}") from error
+        driver = _DRIVERS.get(str(text).partition("://")[0])
+        mend = f": pip install {driver}" if driver and isinstance(error, ImportError) else ""
+        raise RetintError(f"{text} cannot be opened ({error}){mend}") from error
     return cast(Path, remote)
 
 

@@ -115,7 +115,10 @@ def colorize(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Read the photographs, say what would be written, and write nothing."
+        ),
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on: colour what comes into the folders.")
@@ -180,7 +183,9 @@ def colorize(
         quality=quality,
         provenance=not no_provenance,
         report=report,
+        dry=dry_run,
     )
+    refuse({"--watch": watch and dry_run}, "cannot be had with --dry-run")
 
     if engine is _Engine.ray:
         kept_out = {"--watch": watch, "--hint": hints, "--hints": strokes, "--provider": provider}
@@ -188,7 +193,7 @@ def colorize(
         with needs_extra("colorize --engine ray", "scale"):
             from retint.scale.run import colorize_many
 
-        totals = colorize_many(request, typer.echo, warn, address, workers, dry=dry_run)
+        totals = colorize_many(request, typer.echo, warn, address, workers)
     else:
         urls = {str(path): not isinstance(path, Path) for path in (*paths, out) if path}
         refuse({"--workers": workers, "--address": address, **urls}, "needs --engine ray")
@@ -196,7 +201,7 @@ def colorize(
         if watch:
             run.watch()
             return
-        totals = run.dry() if dry_run else run.once()
+        totals = run.once()
     if totals.photographs > 1:
         typer.echo(str(totals), err=True)
     if totals.failed:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from retint.errors import RetintError
-from retint.pictures import Finding, Picture, decode, look_at_all
+from retint.pictures import Finding, Picture, decode, look_at_all, none_usable
 from retint.whole import whole_folder
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
@@ -96,7 +96,7 @@ def _write(
     finally:
         shards.close()
     if not count:
-        raise RetintError(f"no usable colour photograph among {len(pictures)}: {left_out[0]}")
+        raise none_usable(left_out)
     return Packed(shards.paths, count, sorted(map(str, left_out)))
 
 

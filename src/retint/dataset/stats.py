@@ -15,7 +15,7 @@ from retint import lab
 from retint.errors import RetintError
 from retint.evaluation.metrics import colorfulness
 from retint.palette import ab_palette
-from retint.pictures import Finding, Picture, is_colorless, look_at_all, open_picture
+from retint.pictures import Finding, Picture, is_colorless, look_at_all, none_usable, open_picture
 from retint.tables import Table
 from retint.whole import whole_file
 
@@ -88,7 +88,7 @@ def measure_pictures(
     left_out: list[Finding] = []
     looks = [look for _, look in look_at_all(pictures, _look, left_out, progress)]
     if not looks:
-        raise RetintError(f"no usable colour photograph among {len(pictures)}: {left_out[0]}")
+        raise none_usable(left_out)
     return Statistics(
         [str(finding) for finding in left_out],
         np.array([min(look.size) for look in looks]),
@@ -115,7 +115,17 @@ def _look(picture: Picture) -> _Look | str:
 
 
 def draw_statistics(statistics: Statistics, path: Path) -> None:
-    """Draw ab plane, chroma, colourfulness and sizes as one PNG, whole or not at all."""
+    """Draw `figure_of` as one PNG, whole or not at all."""
+    figure = figure_of(statistics)
+    try:
+        with whole_file(path) as beside:
+            figure.savefig(beside, format="png", dpi=120)
+    except OSError as error:
+        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def figure_of(statistics: Statistics) -> Figure:
+    """Ab plane, chroma, colourfulness and sizes."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     plane, chroma, colorful, sizes = figure.subplots(2, 2).flat
     reach = (_EDGES[0], _EDGES[-1])
@@ -129,11 +139,8 @@ def draw_statistics(statistics: Statistics, path: Path) -> None:
     chroma.stairs(statistics.chroma, fill=True)
     chroma.set(title="Chroma", xlabel="chroma", ylabel="share of the pixels")
     colorful.hist(statistics.colorfulness, bins=40)
-    colorful.set(title="Colourfulness", xlabel="M3", ylabel="photographs")
+    measure = "as of Hasler and Suesstrunk: 0 grey, 45 average, 109 extreme"
+    colorful.set(title="Colourfulness", xlabel=measure, ylabel="photographs")
     sizes.hist(statistics.sides, bins=40)
     sizes.set(title="Size", xlabel="shorter side, pixels", ylabel="photographs")
-    try:
-        with whole_file(path) as beside:
-            figure.savefig(beside, format="png", dpi=120)
-    except OSError as error:
-        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
+    return figure

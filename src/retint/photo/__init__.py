@@ -12,6 +12,7 @@ from retint.photo.files import (
 )
 from retint.photo.formats import (
     FORMATS,
+    GREY_MAP,
     SUFFIXES,
     Format,
     format_of,
@@ -23,6 +24,7 @@ from retint.photo.picture import Photo
 
 __all__ = [
     "FORMATS",
+    "GREY_MAP",
     "QUALITY",
     "SUFFIXES",
     "Format",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from retint.photo.formats import SUFFIXES
+from retint.photo.formats import GREY_MAP, SUFFIXES
 
 
 def output_path(source: Path, sample: int | None = None, suffix: str | None = None) -> Path:
     """Name of the coloured picture beside its source: photo-color.jpg, or photo-color-2.jpg."""
     number = "" if sample is None else f"-{sample}"
-    return source.with_name(f"{source.stem}-color{number}{suffix or source.suffix}")
+    ending = suffix or source.suffix
+    if ending.lower() == GREY_MAP:
+        ending = ".ppm"
+    return source.with_name(f"{source.stem}-color{number}{ending}")
 
 
 def is_output(file: Path, exists: Callable[[Path], bool] = Path.is_file) -> bool:

@@ -70,6 +70,7 @@ class Cluster:
         recolor: bool,
         overwrite: bool,
         quality: int,
+        dry: bool,
     ) -> Iterator[Outcome]:
         """Do the tasks, in the order in which workers get done; see `retint.batch`.
 
@@ -78,7 +79,7 @@ class Cluster:
         """
         if strokes is not None:
             raise RetintError("hints belong to one photograph: colour it without --engine ray")
-        settings = Settings(options, recolor, overwrite, quality)
+        settings = Settings(options, recolor, overwrite, quality, dry)
         with self.connected():
             model = _Weights(
                 __version__,

@@ -18,8 +18,6 @@ def colorize_many(
     warn: Callable[[str], None],
     address: str | None,
     workers: int | None,
-    *,
-    dry: bool,
 ) -> Totals:
     """Do a request with many processes.
 
@@ -29,11 +27,9 @@ def colorize_many(
         warn: is given a line for each problem.
         address: of a Ray cluster; None for this machine.
         workers: processes; as many as there are cores if None.
-        dry: only say what would be written.
     """
     stdout = sys.stdout
     request = replace(request, places=Urls(request.paths, request.out))
     engine = Cluster(address, workers).colorize_tasks
     with redirect_stdout(sys.stderr):  # Ray tells there which of its processes died
-        run = Run(request, lambda line: tell(line, file=stdout), warn, engine)
-        return run.dry() if dry else run.once()
+        return Run(request, lambda line: tell(line, file=stdout), warn, engine).once()

@@ -22,6 +22,7 @@ class Settings:
     recolor: bool
     overwrite: bool
     quality: int
+    dry: bool
 
 
 def colorize_task(task: Task, colorizer: Colorizer, settings: Settings) -> Outcome:
@@ -36,7 +37,8 @@ def colorize_task(task: Task, colorizer: Colorizer, settings: Settings) -> Outco
         staged = _Staged(task, Path(scratch))
         try:
             staged.fetch(overwrite=settings.overwrite)
-            return staged.deliver(_color(staged.local, colorizer, settings))
+            outcome = _color(staged.local, colorizer, settings)
+            return staged.named(outcome) if settings.dry else staged.deliver(outcome)
         except RetintError as error:
             return Outcome(task, error=str(error))
 
@@ -49,6 +51,7 @@ def _color(task: Task, colorizer: Colorizer, settings: Settings) -> Outcome:
         recolor=settings.recolor,
         overwrite=settings.overwrite,
         quality=settings.quality,
+        dry=settings.dry,
     )
     return outcome
 
@@ -87,16 +90,16 @@ class _Staged:
 
     def deliver(self, outcome: Outcome) -> Outcome:
         """Put the results where they belong, and name the files as the task does."""
-        written = []
-        for target in self._task.targets:
-            local = self._near[target]
-            if local not in outcome.written:
-                continue
-            if is_url(target):
-                if _has_sidecar(target):  # before the picture, so that there is none without it
-                    self._deliver_sidecar(target)
-                put(local, target)
-            written.append(target)
+        named = self.named(outcome)
+        for target in filter(is_url, named.written):
+            if _has_sidecar(target):  # before the picture, so that there is none without it
+                self._deliver_sidecar(target)
+            put(self._near[target], target)
+        return named
+
+    def named(self, outcome: Outcome) -> Outcome:
+        """The outcome of the local task in terms of the task."""
+        written = (path for path in self._task.targets if self._near[path] in outcome.written)
         return replace(
             outcome,
             task=self._task,

@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from retint.errors import RetintError
-from retint.pictures import Finding, Picture, decode, look_at_all
+from retint.pictures import Finding, Picture, decode, look_at_all, none_usable
 from retint.training.recipe import Data
 from retint.whole import whole_folder
 
@@ -69,6 +69,9 @@ def load_photographs(
 
     Unreadable, grey and tiny pictures are left out. `progress` is called with the number of
     pictures done. The cache lies in the user's cache folder unless `cache` names another.
+
+    Raises:
+        RetintError: if no picture can be used, or the cache not be written.
     """
     folder = (cache or user_cache_path("retint")) / f"photographs-{_key(pictures, data)}"
     if not (folder / _ABOUT).exists():
@@ -89,8 +92,6 @@ def load_photographs(
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise RetintError(f"{folder}, a cache, is damaged: remove it") from error
-    if not names:
-        raise RetintError(f"no usable colour photograph among {len(pictures)}: {rejected[0]}")
     return Photographs(names, images[: len(names)], sizes, rejected)
 
 
@@ -145,6 +146,8 @@ def _fill_cache(
         images[len(names), :height, :width] = pixels
         names.append(picture.name)
         sizes.append((height, width))
+    if not names:
+        raise none_usable(rejected)
     images.flush()
     np.save(folder / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
     # JSON, for names may hold anything: line ends, and bytes that are no text.

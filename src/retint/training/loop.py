@@ -75,6 +75,7 @@ def train(
         training = _Training(recipe, accelerator, progress, batches, networks, run)
         if resume:
             training.resume()
+        training.tell_if_complete()
         for number in range(len(recipe.stages)):
             training.train_stage(number)
         training.close()
@@ -141,6 +142,16 @@ class _Training:
             self.first_step = min(-(-seen // self.batches.size), self.batches.steps - 1)
             with self.run.restoring():
                 self.networks.load_state(self.saved)
+
+    def tell_if_complete(self) -> None:
+        """Say so where a checkpoint leaves nothing to train, and where its results are."""
+        if self.epoch == self.epochs:
+            folder = self.run.folder
+            self.progress.say(
+                f"{folder} is complete already, {self.epochs} of {self.epochs} epochs: "
+                f"{folder / 'index.html'} shows them; to train on, start another run with "
+                f"--init {folder / 'generator.safetensors'}"
+            )
 
     def train_stage(self, number: int) -> None:
         """Train the epochs of one stage that are still to be done."""

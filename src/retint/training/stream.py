@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from retint.errors import RetintError
-from retint.pictures import Picture, decode, decode_data, read_in_order
+from retint.pictures import Finding, Picture, decode, decode_data, none_usable, read_in_order
 from retint.training.data import resize, side_of
 from retint.training.recipe import Data
 
@@ -100,7 +99,13 @@ class Stream:
         if usable:
             self._spare = usable[0]
         elif self._spare is None:
-            raise RetintError(f"no usable colour photograph among the first: {self.rejected[-1]}")
+            raise none_usable(
+                [
+                    Finding(self._pictures[number], image)
+                    for number, image in zip(wanted, found, strict=True)
+                    if isinstance(image, str)
+                ]
+            )
         side = side_of(self._data)
         images = np.zeros((len(found), side, side, 3), np.uint8)
         sizes = np.zeros((len(found), 2), np.int64)

@@ -173,7 +173,9 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
             f"{target} is the film itself, which retint never replaces: choose another -o"
         )
     if target.exists() and not overwrite:
-        raise RetintError(f"{target} exists: add --overwrite to replace it, or choose another -o")
+        raise RetintError(
+            f"{target} exists: add --overwrite to replace it, or name another with -o"
+        )
 
 
 def _settings(

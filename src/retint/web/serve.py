@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 import uvicorn
@@ -60,6 +62,9 @@ def listen(
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
+    # In the end uvicorn raises the signal again: a stop that was asked for is no failure.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     _Server(config, end_streams).run([listener])
 
 
