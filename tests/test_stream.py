@@ -214,11 +214,13 @@ def test_damaged_rows_of_a_table_are_left_out(photographs, tmp_path):
     cells = [{"bytes": file.read_bytes(), "path": file.name} for file in photographs.iterdir()]
     path = tmp_path / "table.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"image": cells}), path, row_group_size=5)
-    data = bytearray(path.read_bytes())
-    place = pyarrow.parquet.ParquetFile(path).metadata.row_group(0).column(0).data_page_offset
-    data[place : place + 40] = b"\xff" * 40
-    path.write_bytes(data)
-    pictures = find_pictures(path)
-    for picture in pictures[:5]:
-        assert str(open_picture(picture)).startswith("unreadable (")
-    assert isinstance(open_picture(pictures[5]), Image.Image)
+    data = path.read_bytes()
+    column = pyarrow.parquet.ParquetFile(path).metadata.row_group(0).column(0)
+    unreadable = 0
+    for place in range(column.dictionary_page_offset, column.dictionary_page_offset + 30):
+        damaged = tmp_path / f"{place}.parquet"
+        damaged.write_bytes(data[:place] + b"\x7f" + data[place + 1 :])
+        pictures = find_pictures(damaged)
+        unreadable += str(open_picture(pictures[0])).startswith("unreadable (")
+        assert isinstance(open_picture(pictures[5]), Image.Image)
+    assert unreadable > 5
