@@ -106,7 +106,9 @@ def test_bad_photographs_of_a_stream_are_replaced_and_told(photographs, tmp_path
     Image.new("RGB", (100, 100), (90, 90, 90)).save(folder / "b-grey.png")
     recipe = load_recipe("unet-gan", (*STREAM, "stages.0.epochs=1", "data.split=name"))
     train(folder, recipe, tmp_path / "run")
-    assert "2 photographs so far are of no use" in capsys.readouterr().err
+    assert "2 left out (listed in run.json)" in capsys.readouterr().err  # seen for the mean colour
+    left_out = json.loads((tmp_path / "run" / "run.json").read_text())["left_out"]
+    assert {line.split(":")[0] for line in left_out} == {"photos/a-text.jpg", "photos/b-grey.png"}
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert np.isfinite(json.loads(lines[-1])["psnr"])
 
