@@ -73,7 +73,11 @@ def test_bad_recipes_are_named(name, changes, words):
     ("recipe", "changes", "words"),
     [
         ("unet-gan", ("data.size=96",), "multiple of 64"),
-        ("default", ("data.size=64", "generator.options.pretrained=false"), "96 or more"),
+        (
+            "default",
+            ("data.size=64", "generator.options.pretrained=false", "stages.0.gan=1"),
+            "96 or more",
+        ),
     ],
 )
 def test_a_size_that_does_not_fit_is_named(photographs, tmp_path, recipe, changes, words):

@@ -315,9 +315,11 @@ class _Training:
                 raise self._diverged(f"weights of {name} became infinite or no numbers")
 
     def _diverged(self, what: str) -> RetintError:
+        weights = self.run.folder / "generator.safetensors"
         return RetintError(
-            f"{what} by iteration {self.iteration} (epoch {self.epoch + 1}): lower lr_g and lr_d "
-            f"or set precision=fp32, then --resume {self.run.folder} from its last good checkpoint"
+            f"{what} by iteration {self.iteration} (epoch {self.epoch + 1}): start another run "
+            "with lower lr_g and lr_d, or precision=fp32"
+            + (f", and with --init {weights}" if weights.exists() else "")
         )
 
     def _log(self, kind: str, epoch: int, values: dict[str, Any]) -> None:
