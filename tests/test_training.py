@@ -391,3 +391,15 @@ def test_the_report_is_reproduced_in_one_command(photographs, tmp_path):
         assert word in report
     for link in re.findall(r"\]\((.+?)\)", report):
         assert (tmp_path / link).is_file(), link
+
+
+def test_the_best_epoch_is_one_whose_weights_are_kept(photographs, tmp_path):
+    changes = (*TINY, "stages.0.epochs=5", "checkpoint_every=3")
+    train(photographs, load_recipe("unet-gan", changes), tmp_path / "run", cache=tmp_path)
+    scores = {
+        line["epoch"]: line["score"]
+        for line in map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+        if line["kind"] == "validation"
+    }
+    best = min((3, 5), key=scores.__getitem__)
+    assert f"\n| {best} | " in (tmp_path / "run/README.md").read_text()

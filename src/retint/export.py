@@ -21,6 +21,7 @@ from retint.models import Generator, Readout, create_generator
 from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
+    best_epoch,
     read_facts,
     read_metrics,
     read_recipe,
@@ -109,7 +110,7 @@ def write_card(run: Path) -> Path:
     """Write the run's model card, README.md: what it was trained on, how, how well, its limits."""
     recipe, facts = read_recipe(run), read_facts(run)
     validations = read_metrics(run, "validation")
-    best = min(validations, key=lambda line: line["score"])
+    best = best_epoch(validations)
     base = facts.get("base")
     began = f"{base['name']}, SHA-256 {base['sha256']}" if base else "no trained model"
     stages = "; ".join(_describe_stage(stage) for stage in recipe.stages)

@@ -10,7 +10,7 @@ from typing import Any
 from retint.errors import RetintError
 from retint.tables import Table
 from retint.training.graphs import new_graph, plot, save
-from retint.training.run import read_facts, read_metrics, read_recipe
+from retint.training.run import best_epoch, read_facts, read_metrics, read_recipe
 
 _GRAPHS = {
     "graph-4-g": ("Graph 4: G's losses", {"loss_g": "G", "loss_g_l1": "G, L1"}),
@@ -68,7 +68,7 @@ def compare_runs(runs: Sequence[Path], out: Path, *, overwrite: bool = False) ->
 
 
 def _row(name: str, validations: list[dict[str, Any]], last: dict[str, Any]) -> list[str]:
-    best = min(validations, key=lambda line: line["score"])
+    best = best_epoch(validations)
     return [
         name,
         str(last["iteration"]),

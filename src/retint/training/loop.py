@@ -188,9 +188,10 @@ class _Training:
             losses = self._train_epoch(number, one_step, advance_schedule, state)
             self.epoch, self.first_step = self.epoch + 1, 0
             rate = steps * self.batches.size / (time.monotonic() - began)
-            figures = self._validate(number, losses, rate)
             last = self.epoch == start + stage.epochs
-            if self.epoch % self.recipe.checkpoint_every == 0 or last:
+            kept = last or self.epoch % self.recipe.checkpoint_every == 0
+            figures = self._validate(number, losses, rate, kept=kept)
+            if kept:
                 self._checkpoint_epoch(state(), figures["score"])
 
     def _train_epoch(
@@ -230,8 +231,10 @@ class _Training:
                     self._seed_steps(count)
         return losses
 
-    def _validate(self, stage: int, losses: dict[str, float], rate: float) -> dict[str, float]:
-        """Measure and show the generator."""
+    def _validate(
+        self, stage: int, losses: dict[str, float], rate: float, *, kept: bool
+    ) -> dict[str, float]:
+        """Measure and show the generator; `kept` says whether a checkpoint will have it."""
         rejected = self.batches.rejected
         if len(rejected) > self.rejected:  # of a stream: nothing else reads them so late
             self.progress.say(
@@ -247,7 +250,8 @@ class _Training:
             networks.readout,
             self.accelerator,
         )
-        self._log("validation", self.epoch, {"stage": stage, **figures, "images_per_second": rate})
+        facts = {"stage": stage, "kept": kept, "images_per_second": rate}
+        self._log("validation", self.epoch, {**facts, **figures})
         self._grid(f"epoch-{self.epoch:03d}")
         gan = f", GAN {losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}"
         self.progress.say(

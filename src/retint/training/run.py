@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,15 @@ def read_metrics(folder: Path, kind: str) -> list[dict[str, Any]]:
         raise RetintError(f"{folder} is not a run folder: it has no metrics.jsonl") from error
     except (ValueError, KeyError, TypeError) as error:
         raise RetintError(f"{folder / 'metrics.jsonl'} is damaged: {error}") from error
+
+
+def best_epoch(validations: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of lines of the kind "validation", that of the weights in best.safetensors.
+
+    Epochs between checkpoints may have been better, but nothing of them is left.
+    """
+    kept = [line for line in validations if line.get("kept", True)]
+    return min(kept or validations, key=lambda line: line["score"])
 
 
 def read_weights(folder: Path, which: str) -> dict[str, Tensor]:
