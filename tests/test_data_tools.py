@@ -166,6 +166,35 @@ def test_pack_scales_down_and_bounds_the_shards(tmp_path):
         assert open_picture(picture).size == (100, 125)
 
 
+def test_a_folder_that_the_library_datasets_saved_trains_like_the_folder(four, tmp_path):
+    """`Dataset.save_to_disk`: Arrow's stream format, pictures as structs, facts beside them."""
+    files = sorted(four.iterdir())
+    rows = [{"image": {"bytes": file.read_bytes(), "path": None}, "label": 1} for file in files]
+    rows.insert(2, {"image": {"bytes": None, "path": "elsewhere.jpg"}, "label": 1})
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    (saved / "state.json").write_text("{}")
+    batches = pyarrow.Table.from_pylist(rows).to_batches(max_chunksize=2)
+    with pyarrow.ipc.new_stream(saved / "data-00000-of-00001.arrow", batches[0].schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    done = retint("data", "check", saved)
+    assert "4 good, 1 not" in done.stderr, done.stderr
+    assert "data-00000-of-00001/00000002: unreadable" in done.stdout
+    found, expected = (
+        load_photographs(find_pictures(source), Data(size=64), cache=tmp_path / "cache")
+        for source in (saved, four)
+    )
+    assert (found.images == expected.images).all()
+    remote = UPath("memory://saved/data.arrow")
+    remote.write_bytes((saved / "data-00000-of-00001.arrow").read_bytes())
+    assert [picture.read() for picture in find_pictures(remote)][:2] == [
+        file.read_bytes() for file in files[:2]
+    ]
+    (saved / "data-00000-of-00001.arrow").write_bytes(b"nothing" * 9)
+    fails_in_one_line(retint("data", "check", saved), "data-00000-of-00001.arrow", "file of Arrow")
+
+
 def test_parquet_of_the_hub_trains_like_the_folder(four, tmp_path):
     files = sorted(four.iterdir())
     cells = [{"bytes": file.read_bytes(), "path": file.name} for file in files]

@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from threading import Lock
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from retint.errors import RetintError, lacks_memory
 from retint.photo import is_output
 from retint.remote import named_errors, steadily
+from retint.rows import TABLES, images_of, rows_of
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 _MIN_SIDE = 32
@@ -28,20 +28,19 @@ _MOST_PIXELS = 200_000_000  # beyond that, a file is more likely damaged than a 
 _MIN_CHROMA = 4.0  # mean of max(RGB) - min(RGB), in bytes; JPEG noise on grey stays below
 _TOGETHER = 256  # looked at in parallel, before what was found is all taken
 _MOST_NAMED = 3  # pictures, where none is of use
-_GROUPS = 4  # row groups of Parquet files kept, for their rows are read one after the other
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file, or a part of a tar archive, or a row of a Parquet file."""
+    """A picture file, or a part of a tar archive, or a row of a table."""
 
     name: str
     file: Path  # or, for what lies at a URL, a UPath
     offset: int = 0
     length: int = -1
-    row: tuple[int, int] | None = None  # row group, and row in it
+    row: tuple[int, int] | None = None  # group, and row in it; see retint.rows
 
     @property
     def in_archive(self) -> bool:
@@ -63,7 +62,7 @@ class Picture:
     def _read(self) -> bytes:
         if self.row is not None:
             group, row = self.row
-            return _images_of(self.file, group)[row]
+            return images_of(self.file, group)[row]
         if not isinstance(self.file, Path):
             return self._fetch(self.file)
         with self.file.open("rb") as stream:
@@ -80,9 +79,9 @@ class Picture:
 def find_pictures(source: Path) -> list[Picture]:
     """Pictures of a folder and its sub-folders, of archives in them, or of one archive.
 
-    Archives are .tar, such as WebDataset's shards and ImageNet's tar of tars, and .parquet with an
-    image column, as the Hugging Face hub has them. Sorted by name; without retint's own colourings
-    of pictures beside them.
+    Archives are .tar, such as WebDataset's shards and ImageNet's tar of tars, and tables with an
+    image column: .parquet, as the Hugging Face hub has them, and .arrow, as its `datasets` saves
+    them. Sorted by name; without retint's own colourings of pictures beside them.
 
     Args:
         source: a path, or a UPath of universal-pathlib for what lies at a URL.
@@ -97,12 +96,12 @@ def find_pictures(source: Path) -> list[Picture]:
 
 
 def _find_pictures(source: Path) -> list[Picture]:
-    wanted = "give a folder of photographs, or a .tar or .parquet file of them"
+    wanted = "give a folder of photographs, or a .tar, .parquet or .arrow file of them"
     if not steadily(source.exists):
         raise RetintError(f"{source} does not exist: {wanted}")
     pictures: list[Picture] = []
     for file in steadily(lambda: _files(source)):
-        if file.suffix in (".tar", ".parquet"):
+        if file.suffix == ".tar" or file.suffix in TABLES:
             pictures += steadily(partial(_inside, file))
         elif file.suffix.lower() in _SUFFIXES and not is_output(file):
             pictures.append(Picture(file.relative_to(source.parent).as_posix(), file))
@@ -116,7 +115,10 @@ def _files(source: Path) -> list[Path]:
 
 
 def _inside(archive: Path) -> list[Picture]:
-    return list(_members(archive) if archive.suffix == ".tar" else _rows(archive))
+    if archive.suffix == ".tar":
+        return list(_members(archive))
+    places = enumerate(rows_of(archive))
+    return [Picture(f"{archive.stem}/{number:08d}", archive, row=row) for number, row in places]
 
 
 def _members(archive: Path) -> Iterator[Picture]:
@@ -136,66 +138,6 @@ def _members_of(archive: Path, stream: IO[bytes], start: int) -> Iterator[Pictur
                 yield from _members_of(archive, inner, start + member.offset_data)
             elif member.isfile() and Path(member.name).suffix.lower() in _SUFFIXES:
                 yield Picture(member.name, archive, start + member.offset_data, member.size)
-
-
-def _rows(table: Path) -> Iterator[Picture]:
-    metadata = _parquet(table).metadata
-    _image_column(table)
-    number = 0
-    for group in range(metadata.num_row_groups):
-        for row in range(metadata.row_group(group).num_rows):
-            yield Picture(f"{table.stem}/{number:08d}", table, row=(group, row))
-            number += 1
-
-
-_reading = Lock()
-
-
-def _images_of(table: Path, group: int) -> list[bytes]:
-    with _reading:  # else threads that want the same rows read them several times
-        return _row_group(table, group)
-
-
-@lru_cache(maxsize=_GROUPS)
-def _row_group(table: Path, group: int) -> list[bytes]:
-    from pyarrow import ArrowException
-
-    column, is_struct = _image_column(table)
-    wanted = f"{column}.bytes" if is_struct else column
-    try:
-        cells = _parquet(table).read_row_group(group, columns=[wanted])[column].to_pylist()
-    except ArrowException as error:  # of some damage; of other damage it raises OSError, too
-        raise OSError(str(error).splitlines()[0]) from error
-    if is_struct:
-        cells = [cell and cell["bytes"] for cell in cells]
-    return [cell or b"" for cell in cells]
-
-
-@lru_cache(maxsize=_GROUPS)
-def _image_column(table: Path) -> tuple[str, bool]:
-    """The column that holds pictures, and whether it is the hub's, of `bytes` and `path`."""
-    from pyarrow import types
-
-    binary = None
-    for field in _parquet(table).schema_arrow:
-        if types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
-            return field.name, True
-        if binary is None and (types.is_binary(field.type) or types.is_large_binary(field.type)):
-            binary = field.name
-    if binary is None:
-        raise RetintError(f"{table} has no column of pictures: give Parquet files that have one")
-    return binary, False
-
-
-def _parquet(table: Path) -> Any:
-    from pyarrow import ArrowInvalid
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        return ParquetFile(table if isinstance(table, Path) else table.open("rb"))
-    except ArrowInvalid as error:
-        reason = str(error).splitlines()[0]
-        raise RetintError(f"{table} cannot be read as a Parquet file: {reason}") from error
 
 
 def read_in_order(pictures: Iterable[Picture]) -> Iterator[bytes | str]:
