@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from retint.colorizer import Colorizer, Options
@@ -81,10 +82,15 @@ def colorize_tasks(
         dry: only read the photographs, to tell what would become of them.
     """
     work = _Work(colorizer, options, strokes, recolor, overwrite, quality, dry)
+    coming = iter(tasks)
+    some = list(islice(coming, 2))
+    if len(some) == 1:  # it has all cores, and no thread of its own to start
+        yield work.do(some[0])
+        return
     begun: deque[tuple[int, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(_WORKERS) as workers:
         try:
-            for task in tasks:
+            for task in chain(some, coming):
                 pixels = _pixels_of(task)
                 while begun and (len(begun) > _WORKERS or _in_work(begun) + pixels > _MOST_PIXELS):
                     yield begun.popleft()[1].result()

@@ -3,6 +3,7 @@
 _OF_MEMORY = (
     *("bad_alloc", "bad allocation", "failed to allocate", "cannot allocate", "unable to allocate"),
     *("insufficient memory", "out of memory", "can't start new thread", "failed to map segment"),
+    "could not import name",  # imagecodecs, of a library of its own that cannot be mapped
 )
 
 
