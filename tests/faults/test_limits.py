@@ -263,7 +263,7 @@ def test_jobs_when_the_clock_jumps(tmp_path, finished, stays):
         assert (tmp_path / job).exists() == stays
 
 
-@pytest.mark.parametrize("megabytes", rounds((725, 850), tuple(range(600, 1500, 25))))
+@pytest.mark.parametrize("megabytes", rounds((725, 850), tuple(range(650, 1500, 25))))
 def test_too_little_memory_for_a_photograph(tmp_path, megabytes):
     photo, out = tmp_path / "large.png", tmp_path / "out"
     ramp = np.asarray(Image.linear_gradient("L").resize((6000, 4000)))
