@@ -51,8 +51,11 @@ audit: $(UV)  ## Look up the locked packages among known vulnerabilities (asks P
 	$(UV) tool run pip-audit --strict --require-hashes --disable-pip -r .audit.txt
 	rm .audit.txt
 
-coverage:  ## Run all tests and say which lines they leave out (after make install)
-	.venv/bin/pytest --cov --cov-report=term --cov-report=html
+# But for those of full disks, where the measuring itself fails.
+coverage:  ## Run the tests and say which lines they leave out (after make install)
+	.venv/bin/pytest --cov --cov-report=term --cov-report=html \
+		--deselect tests/faults/test_limits.py::test_disks_with_less_and_less_room \
+		--deselect tests/faults/test_limits.py::test_a_film_goes_on_when_there_is_room_again
 
 # They test what needs no PyTorch; of the rest, they see whether versions can be found for it.
 test-lowest: RESOLUTION = lowest-direct
