@@ -11,6 +11,7 @@ from torch.nn import functional
 from retint.models import PatchGAN, create_generator
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs
+from retint.training.losses import PerceptualLoss
 from retint.training.recipe import load_recipe
 from retint.training.step import LOSSES, Step
 from retint.training.windows import Windows
@@ -100,3 +101,32 @@ def test_training_turns_pictures_a_little_and_validation_does_not(photographs):
         angles.append(min(range(-15, 16), key=lambda degrees: distance(degrees, turned)))
     assert max(map(abs, angles)) <= 8
     assert min(angles) < 0 < max(angles)
+
+
+def test_the_distance_of_features_is_least_for_the_true_colours():
+    """And the step charges for it: Johnson et al. 2016, section 3.2."""
+    picture = data.astronaut()[:256, :256]
+    truth = torch.from_numpy(rgb2lab(picture).astype(np.float32)).permute(2, 0, 1)[None]
+    lightness, ab = truth[:, :1] / 50 - 1, truth[:, 1:] / 110
+    distance = PerceptualLoss("tf_efficientnet_lite0")
+    shares = [share * ab for share in (1.0, 0.9, 0.5, 0.0)]
+    distances = [distance(lightness, share, ab).item() for share in shares]
+    assert distances[0] == 0
+    assert distances == sorted(distances)
+
+    options = "{backbone: tf_efficientnet_lite0, decoder_channels: [16, 16, 16], palette: true}"
+    stage = "{name: one, epochs: 1, l1: 100, l2: 10, palette: 1, perceptual: %d}"
+    rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    paid = []
+    for weight in (0, 5):
+        changes = (f"generator.options={options}", f"stages=[{stage % weight}]", "data.degrade=0")
+        recipe = load_recipe("default", (*changes, "precision=fp32"))
+        torch.manual_seed(0)
+        generator = create_generator(recipe.generator.name, **recipe.generator.options)
+        palette = torch.ones(generator.palette_size)
+        networks = generator, PatchGAN(width=8), None
+        step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette)
+        losses = dict(zip(LOSSES, step(rgb).tolist(), strict=True))
+        assert losses["loss_g_gan"] == losses["loss_d"] == 0
+        paid.append(losses["loss_g"] - losses["loss_g_l1"])
+    assert paid[1] > paid[0] + 0.1
