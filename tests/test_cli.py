@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -292,3 +293,69 @@ def test_help_is_there_without_heavy_imports():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip().endswith("[]")
     assert "colorize" in done.stdout
+
+
+def test_a_strength_that_is_no_number(photo):
+    fails_in_one_line(retint_here("colorize", photo, "--strength", "nan"), "strength nan")
+    assert not photo.with_name("cat-color.jpg").exists()
+
+
+def test_an_empty_name_is_not_the_current_folder(photo, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    fails_in_one_line(retint_here("colorize", ""), "empty name")
+    fails_in_one_line(retint_here("colorize", "cat.jpg", "-o", ""), "empty name")
+    assert [path.name for path in photo.parent.iterdir()] == ["cat.jpg"]
+
+
+def test_scans_that_are_not_read_are_not_passed_over(photo):
+    with Image.open(photo) as cat:
+        cat.save(photo.with_name("scan.pdf"))
+        cat.save(photo.with_name("still.gif"))
+    done = retint_here("colorize", photo.parent, "-o", photo.parent.parent / "out")
+    assert done.returncode == 1
+    assert "scan.pdf: it is a PDF: save its pages" in done.stderr
+    assert "still.gif: GIF pictures are not supported: save it as PNG" in done.stderr
+    assert "1 coloured, 2 failed" in done.stderr
+
+
+def test_samples_are_named_by_their_seeds(photo, tmp_path):
+    assert retint_here("colorize", photo, "--samples", 2, "-o", tmp_path).returncode == 0
+    more = retint_here("colorize", photo, "--samples", 2, "--seed", 3, "-o", tmp_path)
+    assert more.returncode == 0, more.stderr
+    third = retint_here("colorize", photo, "--seed", 3, "-o", tmp_path / "third.jpg")
+    assert third.returncode == 0
+    names = {path.name for path in tmp_path.glob("cat-color-*.jpg")}
+    assert names == {f"cat-color-{seed}.jpg" for seed in (1, 2, 3, 4)}
+    pixels = [read_photo(tmp_path / name).pixels for name in ("cat-color-3.jpg", "third.jpg")]
+    assert (pixels[0] == pixels[1]).all()
+
+
+def test_a_format_that_the_name_of_the_output_contradicts(photo):
+    done = retint_here("colorize", photo, "--format", "tiff", "-o", photo.with_name("a.jpg"))
+    fails_in_one_line(done, "a.jpg", "--format")
+
+
+def test_a_folder_that_there_is_not():
+    fails_in_one_line(retint_here("nofolder"), "no command, file or folder 'nofolder'")
+    fails_in_one_line(retint_here("colorise"), "did you mean 'colorize'?")
+
+
+def test_provenance_says_what_became_of_a_tone(photo, tmp_path):
+    with Image.open(photo) as cat:
+        sepia = np.asarray(cat.convert("L"))[:, :, None] * np.array([1.0, 0.85, 0.65])
+    Image.fromarray(sepia.astype(np.uint8)).save(tmp_path / "sepia.png")
+    for source, options, tone in (
+        (photo, (), "none"),
+        (tmp_path / "sepia.png", (), "taken out"),
+        (tmp_path / "sepia.png", ("--keep-tone",), "kept"),
+    ):
+        done = retint_here("colorize", source, *options, "-o", tmp_path / "o.png", "--overwrite")
+        assert done.returncode == 0, done.stderr
+        assert f"tone       {tone}" in re.sub(
+            r"tone +", "tone       ", retint_here("info", tmp_path / "o.png").stdout
+        )
+
+
+def test_info_says_the_checksum_that_results_carry(photo):
+    weights = hashlib.sha256(model_path("default").read_bytes()).hexdigest()
+    assert weights in retint_here("info", "default").stdout

@@ -355,3 +355,8 @@ def test_without_the_extra_and_without_torch(clip):
 
     fails_in_one_line(run("av"), "the video extra", ".[video]")
     assert run("torch").returncode == 0
+
+
+def test_a_folder_is_no_film(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fails_in_one_line(retint_here("video", "."), "is a folder where a film is wanted")

@@ -102,6 +102,12 @@ def colorize_tasks(
                 outcome.cancel()
 
 
+def first_seed(options: Options) -> int:
+    """Of several colourings; the others have those after it."""
+    seed = options.get("seed")
+    return 1 if seed is None else seed
+
+
 def _in_work(begun: Iterable[tuple[int, Future[Outcome]]]) -> int:
     return sum(pixels for pixels, outcome in begun if not outcome.done())
 
@@ -153,10 +159,9 @@ class _Work:
         if self.dry:
             outcome.written = targets
             return
-        first = options.get("seed")
         for number, target in enumerate(targets):
             if len(targets) > 1:
-                options["seed"] = (1 if first is None else first) + number
+                options["seed"] = first_seed(self.options) + number
             start = time.perf_counter()
             colored = self.colorizer.colorize_photo(photo, **options)
             colored = keep_pages(photo, colored, coloured)

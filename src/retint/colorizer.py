@@ -132,7 +132,10 @@ class Colorizer:
         """Colour a decoded photograph with its pages; what belongs to it stays."""
         pixels = self.colorize_pixels(photo.pixels, **options)
         pages = tuple(self.colorize_photo(page, **options) for page in photo.pages)
-        xmp = stamped(photo.xmp, self._how(**options)) if self.provenance else photo.xmp
+        xmp = photo.xmp
+        if self.provenance:
+            toned = kind_of(photo.pixels) is Kind.TONED
+            xmp = stamped(xmp, self._how(toned, **options))
         return replace(photo, pixels=pixels, pages=pages, xmp=xmp)
 
     def colorize_pixels(
@@ -181,6 +184,7 @@ class Colorizer:
 
     def _how(
         self,
+        toned: bool,
         *,
         seed: int | None = None,
         strength: float = 1.0,
@@ -199,7 +203,7 @@ class Colorizer:
             strength=f"{strength:g}",
             hints=(" ".join(places) if few else f"{len(hints)} of them") or "none",
             detail="the model's" if detail is None else str(detail),
-            tone="kept" if keep_tone else "taken out where there was one",
+            tone=("kept" if keep_tone else "taken out") if toned else "none",
             date=self.date or now(),
         )
 

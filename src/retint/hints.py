@@ -44,6 +44,11 @@ class Hint:
     color: tuple[int, int, int]
     radius: float | None = None
 
+    def __post_init__(self) -> None:
+        """Raises `RetintError` if the colour is none."""
+        if len(self.color) != 3 or not all(0 <= value <= 255 for value in self.color):
+            raise RetintError(f"hint color {self.color}: give three numbers from 0 to 255")
+
 
 def parse_hint(text: str) -> Hint:
     """Read a hint written as `x,y,#rrggbb`.
@@ -65,7 +70,7 @@ def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
     """Read hints from a file: a picture of strokes, or a .txt file with a line for each.
 
     Args:
-        path: the file; lines are as `parse_hint` takes them.
+        path: the file; lines are as `parse_hint` takes them, or comments that begin with #.
         size: height and width of the photograph.
 
     Raises:
@@ -74,10 +79,17 @@ def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
     if path.suffix.lower() != ".txt":
         return _read_strokes(path, size)
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RetintError(f"{path} cannot be read as hints: {error}") from error
-    return [parse_hint(line) for line in lines]
+    hints = []
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if line and not line.startswith("#"):
+            try:
+                hints.append(parse_hint(line))
+            except RetintError as error:
+                raise RetintError(f"{path}, line {number}: {error}") from error
+    return hints
 
 
 def _read_strokes(path: Path, size: tuple[int, int]) -> list[Hint]:

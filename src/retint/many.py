@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from retint import __version__
-from retint.batch import Outcome, colorize_tasks
+from retint.batch import Outcome, colorize_tasks, first_seed
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError
 from retint.journal import NAME, Journal
@@ -52,6 +52,7 @@ class Request:
             self.paths,
             self.out,
             samples=self.samples,
+            first=first_seed(self.options),
             suffix=self.suffix,
             shard=self.shard,
             may_be_empty=may_be_empty or self.shard is not None,

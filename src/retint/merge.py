@@ -21,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retint import lab
+from retint.errors import RetintError
 
 Float = NDArray[Any]  # float32
 Pixels = NDArray[Any]  # uint8 or uint16
 
 STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
 _THREADS = os.cpu_count() or 1
+_STRONGEST = 10  # most chroma is at the edge of what sRGB shows long before
 _RADIUS = 1  # of the windows, pixels of the network's input
 _EDGE = 2.0  # lightness differences below this hardly count as edges
 _DETAIL_EDGE = 40.0  # the same, for detail that the network has not seen: its colours are a guess
@@ -128,13 +130,18 @@ def merge(
         pixels: sRGB, grey (H, W) or colour (H, W, 3), uint8 or uint16; of colours, only the
             lightness is used.
         coloring: what `fit_coloring` gave.
-        strength: gain on ab; 0 gives grey.
+        strength: gain on ab, 0 to 10; 0 gives grey.
         strip_rows: rows worked on at a time; changes speed and memory, never the result. None
             for as many as make `STRIP_PIXELS`.
 
     Returns:
         (H, W, 3) of the dtype of `pixels`.
+
+    Raises:
+        RetintError: if the strength is another.
     """
+    if not 0 <= strength <= _STRONGEST:  # nor is a NaN
+        raise RetintError(f"strength {strength:g} is not a number from 0 to {_STRONGEST}")
     height, width = pixels.shape[:2]
     step = min(height, strip_rows or max(1, STRIP_PIXELS // width))
     result = np.empty((height, width, 3), pixels.dtype)

@@ -63,6 +63,7 @@ def plan_tasks(
     out: Path | None,
     *,
     samples: int = 1,
+    first: int = 1,
     suffix: str | None = None,
     shard: Shard | None = None,
     may_be_empty: bool = False,
@@ -75,6 +76,7 @@ def plan_tasks(
         out: a folder, in which sub-folders are mirrored; or, for one photograph, a file; None to
             write beside the photographs.
         samples: colourings of each photograph.
+        first: number of the first of several, which is its seed.
         suffix: ending, and so format, of the outputs; that of the photograph if None.
         shard: the part of the photographs that is to be planned; all if None.
         may_be_empty: a folder without photographs is no problem.
@@ -96,6 +98,9 @@ def plan_tasks(
             f"{out}: a {GREY_MAP} file holds grey alone: name it {out.with_suffix('.ppm').name}"
         )
         return plan
+    if as_file and out is not None and suffix and SUFFIXES[suffix] != SUFFIXES[out.suffix.lower()]:
+        plan.problems.append(f"{out} is no {suffix} file: leave out --format, or rename it")
+        return plan
     taken: dict[Path, Path] = {}
     for path in paths:
         for source, root in _sources(path, out, plan, may_be_empty, places):
@@ -106,7 +111,7 @@ def plan_tasks(
                 targets: tuple[Path, ...] = (out,)
             else:
                 folder = source.parent if out is None else out.joinpath(*inside.parts[:-1])
-                numbers = [None] if samples == 1 else list(range(1, samples + 1))
+                numbers = [None] if samples == 1 else list(range(first, first + samples))
                 names = (output_path(source, number, suffix).name for number in numbers)
                 targets = tuple(folder / name for name in names)
             problem = _collision(source, targets, taken, places)

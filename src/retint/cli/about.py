@@ -28,8 +28,12 @@ def info(
     from retint.photo import describe_photo
 
     is_model = target in list_models() or target.lower().endswith(".onnx") or Path(target).is_dir()
-    facts = open_model(target).card if is_model else describe_photo(Path(target))
-    facts.pop("palette", None)  # 261 colours, of no use to a reader
+    if is_model:
+        model = open_model(target)
+        facts = {**model.card, "sha256": model.sha256}
+        facts.pop("palette", None)  # 261 colours, of no use to a reader
+    else:
+        facts = describe_photo(Path(target))
     width = max(map(len, facts))
     for key, value in facts.items():
         typer.echo(f"{key:{width}}  {value}")

@@ -41,8 +41,8 @@ def video(
         from retint.progress import Progress
         from retint.video import Film, FilmOptions, colorize_film, output_path
 
-    target = out or output_path(source)
     with Film(source) as film, Progress().task("colouring", film.length) as advance:
+        target = out or output_path(source)
         colorize_film(
             film,
             target,

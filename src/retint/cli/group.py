@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from typer.core import TyperGroup
 from retint.cli.console import warn
 from retint.errors import RetintError, lacks_memory
 
+_GOES_ON = {
+    **dict.fromkeys(("colorize", "video", "reproduce"), "the same command goes on where it was"),
+    "train": "--resume goes on from the last checkpoint",
+}
 _FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
 
 
@@ -27,6 +32,10 @@ class Group(TyperGroup):
         if first not in self.commands and is_path:
             is_film = Path(first).suffix.lower() in _FILMS
             args = ["video" if is_film else "colorize", *args]
+        elif first not in self.commands and not first.startswith("-"):
+            close = get_close_matches(first, self.commands, 1)
+            mend = f"did you mean '{close[0]}'?" if close else "see retint --help"
+            raise RetintError(f"there is no command, file or folder '{first}': {mend}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -37,6 +46,8 @@ class Group(TyperGroup):
             warn(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
+            mend = _GOES_ON.get(ctx.invoked_subcommand)
+            warn(f"stopped: {mend}" if mend else "stopped")
             raise typer.Exit(130) from error
         except Exception as error:
             if not lacks_memory(error):

@@ -28,6 +28,8 @@ _DRIVERS = {
 
 def path_or_url(text: str | Path, command: str = "data", extra: str = "train") -> Path:
     """A path of photographs, or what stands for one at a URL that fsspec knows."""
+    if not str(text):
+        raise RetintError("an empty name was given where a file or folder is wanted")
     if "://" not in str(text):
         return Path(text)
     with needs_extra(command, extra):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from retint.cli import options
 from retint.cli.console import log_details, warn
 from retint.cli.extras import needs_extra
 from retint.cli.options import (
@@ -17,13 +18,13 @@ from retint.cli.options import (
     Seed,
     Strength,
     Verbose,
-    path_or_url,
     refuse,
 )
 
 
-def _path_or_url_of_many(text: str | Path) -> Path:
-    return path_or_url(text, "colorize --engine ray", "scale")
+def path_or_url(text: str | Path) -> Path:
+    """As of all commands, for Ray; its name is what `--help` shows."""
+    return options.path_or_url(text, "colorize --engine ray", "scale")
 
 
 class _Engine(StrEnum):
@@ -35,7 +36,7 @@ def colorize(
     paths: Annotated[
         list[PathOrUrl],
         typer.Argument(
-            parser=_path_or_url_of_many,
+            parser=path_or_url,
             metavar="PATH",
             help="Photographs, and folders of them; with --engine ray, also URLs.",
         ),
@@ -45,7 +46,7 @@ def colorize(
         typer.Option(
             "--out",
             "-o",
-            parser=_path_or_url_of_many,
+            parser=path_or_url,
             metavar="OUT",
             help="Folder to write into; or, for one photograph, the file to write. "
             "By default results lie beside the photographs.",
@@ -58,7 +59,7 @@ def colorize(
         typer.Option(
             min=1,
             help="Different colourings of each: photo-color-1.jpg is that of --seed 1, and so on; "
-            "with --seed S they begin there.",
+            "with --seed S they begin with photo-color-S.jpg.",
         ),
     ] = 1,
     strength: Strength = 1.0,
@@ -202,7 +203,7 @@ def colorize(
             run.watch()
             return
         totals = run.once()
-    if totals.photographs > 1:
+    if totals.photographs > 1 or totals.done_before:
         typer.echo(str(totals), err=True)
     if totals.failed:
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from retint.photo.files import (
 from retint.photo.formats import (
     FORMATS,
     GREY_MAP,
+    REFUSED,
     SUFFIXES,
     Format,
     format_of,
@@ -26,6 +27,7 @@ __all__ = [
     "FORMATS",
     "GREY_MAP",
     "QUALITY",
+    "REFUSED",
     "SUFFIXES",
     "Format",
     "Photo",

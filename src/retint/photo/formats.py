@@ -67,6 +67,9 @@ FORMATS = {
 SUFFIXES = {suffix: name for name, format_ in FORMATS.items() for suffix in format_.suffixes}
 """Endings of the files that are read and written, and the names of their formats."""
 
+REFUSED = (".gif", ".pdf")
+"""Endings of scans that are told, each with what to do, and not passed over in silence."""
+
 GREY_MAP = ".pgm"
 """Ending that says a PPM file is grey: no name for a coloured picture, which is a .ppm."""
 

@@ -73,7 +73,8 @@ class Batches:
             if self.steps == 0:
                 raise RetintError(
                     f"{len(training)} training photographs do not fill one batch of {self.size}: "
-                    "add photographs or --set data.batch_size=N"
+                    "add photographs, or --set data.batch_size="
+                    f"{max(1, len(training) // accelerator.num_processes)}"
                 )
         needs_palette = any(stage.palette for stage in recipe.stages)
         self.mean_ab, self.palette_weights = self._color_statistics(recipe.seed, needs_palette)

@@ -59,6 +59,10 @@ def train(
         accelerator = start(recipe)
         torch.backends.cudnn.benchmark = True
         require_same(accelerator, recipe, "has another recipe: give all the same command")
+        run = Run(out)
+        with together(accelerator):
+            if accelerator.is_main_process and not resume:
+                run.require_new()
         progress = Progress(accelerator.is_main_process)
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
@@ -67,11 +71,10 @@ def train(
         )
         with together(accelerator):
             networks = Networks(recipe, accelerator, init)
-        run = Run(out)
         with together(accelerator):
             if accelerator.is_main_process:
                 facts = _facts(accelerator, photos, batches, networks)
-                run.start(recipe, facts, resume=resume)
+                run.start(recipe, facts)
         training = _Training(recipe, accelerator, progress, batches, networks, run)
         if resume:
             training.resume()

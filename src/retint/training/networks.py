@@ -97,10 +97,15 @@ def _check_sizes(recipe: Recipe, generator: Generator) -> None:
     size = recipe.data.size
     if size % generator.stride:
         depth = (size & -size).bit_length() - 1
+        deep_enough = recipe.generator.name == "unet" and depth > 4
         raise RetintError(
             f"pictures of {size} px do not fit generator '{recipe.generator.name}': make data.size "
             f"a multiple of {generator.stride}"
-            + (f", or generator.options.depth {depth}" if recipe.generator.name == "unet" else "")
+            + (
+                f", or generator.options.depth {depth}"
+                if recipe.generator.name == "unet" and depth > 4
+                else ""
+            )
         )
     judged, needed = size // generator.out_stride, PatchGAN.smallest
     if judged < needed and any(stage.gan for stage in recipe.stages):

@@ -49,32 +49,35 @@ class Run:
         self.graphs = folder / "graphs"
         self.grids = folder / "grids"
         self.checkpoint = folder / "checkpoint.pt"
+        self._recipe = folder / "recipe.yaml"
         self._metrics = folder / "metrics.jsonl"
         self._events: SummaryWriter | None = None
 
-    def start(self, recipe: Recipe, facts: Mapping[str, Any], *, resume: bool) -> None:
-        """Make the folder, or check that it belongs to the same recipe when resuming.
+    def require_new(self) -> None:
+        """Raise `RetintError` if the folder holds a run."""
+        if self._recipe.exists():
+            raise RetintError(f"{self.folder} holds a run: add --resume, or give another --out")
+
+    def start(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+        """Make the folder, or check that the run in it has the same recipe and photographs.
 
         Raises:
-            RetintError: if the folder holds a run and `resume` is not set, or another recipe's.
+            RetintError: if it has others, or cannot be written.
         """
         try:
             self.grids.mkdir(parents=True, exist_ok=True)
             self.graphs.mkdir(exist_ok=True)
         except OSError as error:
             raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
-        stored = self.folder / "recipe.yaml"
-        if stored.exists():
-            if not resume:
-                raise RetintError(f"{self.folder} holds a run: add --resume, or give another --out")
-            if load_recipe(str(stored)) != recipe:
+        if self._recipe.exists():
+            if load_recipe(str(self._recipe)) != recipe:
                 raise RetintError(
                     f"{self.folder} was trained with another recipe: resume with the same recipe "
                     "and --set values (they are in its recipe.yaml)"
                 )
             if self.checkpoint.exists():
                 facts = self._carried_on(facts)
-        write_text(stored, recipe.to_yaml())
+        write_text(self._recipe, recipe.to_yaml())
         write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
 
     def _carried_on(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
