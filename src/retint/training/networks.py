@@ -101,11 +101,7 @@ def _check_sizes(recipe: Recipe, generator: Generator) -> None:
         raise RetintError(
             f"pictures of {size} px do not fit generator '{recipe.generator.name}': make data.size "
             f"a multiple of {generator.stride}"
-            + (
-                f", or generator.options.depth {depth}"
-                if recipe.generator.name == "unet" and depth > 4
-                else ""
-            )
+            + (f", or generator.options.depth {depth}" if deep_enough else "")
         )
     judged, needed = size // generator.out_stride, PatchGAN.smallest
     if judged < needed and any(stage.gan for stage in recipe.stages):
