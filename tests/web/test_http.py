@@ -283,6 +283,15 @@ def test_requests_are_counted_and_named(client):
     assert "retint_waiting 0.0" in metrics
 
 
+def test_an_address_that_there_is_not(client):
+    answer = client.get("/v1/colourise")
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "there is no GET /v1/colourise here: see /docs"}
+    answer = client.delete("/v1/models")
+    assert answer.status_code == 405
+    assert answer.json()["error"].startswith("there is no DELETE /v1/models here")
+
+
 def test_openapi_names_all_there_is(client):
     description = client.get("/openapi.json").json()
     assert {"/v1/colorize", "/v1/jobs", "/v1/models", "/metrics"} <= set(description["paths"])

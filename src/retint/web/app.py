@@ -166,8 +166,11 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"error": str(error)}, 507)
 
     @app.exception_handler(StarletteHTTPException)
-    def other(_: Request, error: StarletteHTTPException) -> Response:
-        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+    def other(request: Request, error: StarletteHTTPException) -> Response:
+        line = str(error.detail)
+        if line in ("Not Found", "Method Not Allowed"):  # the framework's own
+            line = f"there is no {request.method} {request.url.path} here: see /docs"
+        return JSONResponse({"error": line}, error.status_code, error.headers)
 
 
 def _add_watching(app: FastAPI, registry: CollectorRegistry) -> None:
