@@ -168,3 +168,17 @@ def test_a_report_holds_what_was_done_before(scans, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     assert {Path(line["written"][0]).is_file() for line in lines} == {True}
     assert {line["note"] for line in lines} == {"done before"}
+
+
+def test_results_of_another_run_are_coloured_anew_only_when_asked(scans, tmp_path):
+    """Else those that lie elsewhere below the folder would become cat-color-color.jpg."""
+    assert retint_here("colorize", scans / "00.jpg", "-o", scans / "sky.jpg").returncode == 0
+    done = retint_here("colorize", scans, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert f"{scans / 'sky.jpg'} was coloured by retint: name it" in done.stderr
+    assert "16 coloured, 0 failed, 1 skipped" in done.stderr
+    assert not (tmp_path / "out" / "sky-color.jpg").exists()
+    named = retint_here("colorize", scans / "sky.jpg", "-o", tmp_path / "named.jpg")
+    assert "is coloured anew" in named.stderr
+    assert retint_here("colorize", scans, "-o", tmp_path / "all", "--recolor").returncode == 0
+    assert (tmp_path / "all" / "sky-color.jpg").exists()

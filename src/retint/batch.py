@@ -148,6 +148,9 @@ class _Work:
             outcome.skipped = f"{source} has colours already: add --recolor to replace them"
             return
         if read_provenance(photo.xmp):
+            if not (outcome.task.named or self.recolor):
+                outcome.skipped = f"{source} was coloured by retint: name it to colour it anew"
+                return
             outcome.tell(f"{source} is coloured anew from its lightness")
         if coloured:
             numbers = ", ".join(str(number + 1) for number in coloured)

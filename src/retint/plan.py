@@ -16,10 +16,17 @@ from retint.places import HERE, Places
 
 @dataclass(frozen=True)
 class Task:
-    """A photograph and the files its colourings go to."""
+    """A photograph and the files its colourings go to.
+
+    Attributes:
+        source: the photograph.
+        targets: what is to be written.
+        named: whether a person named it, and not a folder that it is in.
+    """
 
     source: Path
     targets: tuple[Path, ...]
+    named: bool = True
 
 
 @dataclass
@@ -119,7 +126,7 @@ def plan_tasks(
                 plan.problems.append(problem)
                 continue
             taken |= dict.fromkeys(targets, source)
-            plan.tasks.append(Task(source, targets))
+            plan.tasks.append(Task(source, targets, source == path))
     return plan
 
 

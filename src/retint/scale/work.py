@@ -70,7 +70,8 @@ class _Staged:
             for kind, paths in (("in", [task.source]), ("out", task.targets))
             for path in paths
         }
-        self.local = Task(self._near[task.source], tuple(self._near[path] for path in task.targets))
+        near = tuple(self._near[path] for path in task.targets)
+        self.local = replace(task, source=self._near[task.source], targets=near)
         for path in self._near.values():
             if path.is_relative_to(scratch):
                 path.parent.mkdir(exist_ok=True)
