@@ -57,10 +57,12 @@ class View:
     Attributes:
         lightness: (h, w) float32, L in [0, 100].
         size: height and width of the photograph, pixels.
+        toned: whether it is a toned print.
     """
 
     lightness: NDArray[Any]
     size: tuple[int, int]
+    toned: bool
 
 
 class Colorizer:
@@ -130,15 +132,18 @@ class Colorizer:
 
     def colorize_photo(self, photo: Photo, **options: Unpack[Options]) -> Photo:
         """Colour a decoded photograph with its pages; what belongs to it stays."""
-        pixels = self.colorize_pixels(photo.pixels, **options)
+        pixels, toned = self._colorize(photo.pixels, **options)
         pages = tuple(self.colorize_photo(page, **options) for page in photo.pages)
         xmp = photo.xmp
         if self.provenance:
-            toned = kind_of(photo.pixels) is Kind.TONED
             xmp = stamped(xmp, self._how(toned, **options))
         return replace(photo, pixels=pixels, pages=pages, xmp=xmp)
 
-    def colorize_pixels(
+    def colorize_pixels(self, pixels: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]:
+        """Colour sRGB pixels, (H, W) or (H, W, 3), uint8 or uint16; see `__call__`."""
+        return self._colorize(pixels, **options)[0]
+
+    def _colorize(
         self,
         pixels: NDArray[Any],
         *,
@@ -147,10 +152,10 @@ class Colorizer:
         hints: Sequence[Hint] = (),
         keep_tone: bool = False,
         detail: int | None = None,
-    ) -> NDArray[Any]:
-        """Colour sRGB pixels, (H, W) or (H, W, 3), uint8 or uint16; see `__call__`."""
+    ) -> tuple[NDArray[Any], bool]:
+        """The coloured pixels, and whether they were those of a toned print."""
         pixels, view = self.view(pixels, keep_tone=keep_tone, detail=detail)
-        return merge(pixels, self.coloring(view, seed, hints), strength)
+        return merge(pixels, self.coloring(view, seed, hints), strength), view.toned
 
     def view(
         self, pixels: NDArray[Any], *, keep_tone: bool = False, detail: int | None = None
@@ -162,7 +167,8 @@ class Colorizer:
                 "pixels must be uint8 or uint16, (H, W) or (H, W, 3), "
                 f"not {pixels.dtype} {pixels.shape}"
             )
-        if not keep_tone and kind_of(pixels) is Kind.TONED:
+        toned = kind_of(pixels) is Kind.TONED
+        if toned and not keep_tone:
             pixels = without_tone(pixels)
         height, width = pixels.shape[:2]
         rows, columns = self.model.input_size(height, width, detail)
@@ -172,7 +178,7 @@ class Colorizer:
             (columns, rows),
             interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC,
         )
-        return pixels, View(lightness_of(small), (height, width))
+        return pixels, View(lightness_of(small), (height, width), toned)
 
     def coloring(self, view: View, seed: int | None = None, hints: Sequence[Hint] = ()) -> Coloring:
         """Ask the model; `retint.merge.merge` puts its colours onto the pixels, at any strength."""
