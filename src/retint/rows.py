@@ -125,6 +125,7 @@ def _image_column(opened: _Table, table: Path) -> tuple[str, bool]:
     return binary, False
 
 
+@lru_cache(maxsize=2)  # an Arrow file at a URL is in memory as a whole, and not fetched again
 def _open(table: Path) -> _Table:
     from pyarrow import ArrowInvalid
 
