@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from retint.photo import REFUSED, SUFFIXES
+from retint.photo import LOOKED_AT
 from retint.whole import remove_partial_files
 
 State = tuple[int, int]
@@ -86,5 +86,5 @@ def _walk(folder: Path, out: Path | None, problems: list[str], seen: set[Path]) 
                 continue
             seen.add(place)
             yield from _walk(entry, out, problems, seen)
-        elif entry.suffix.lower() in (*SUFFIXES, *REFUSED) and not entry.name.startswith("."):
+        elif entry.suffix.lower() in LOOKED_AT and not entry.name.startswith("."):
             yield entry

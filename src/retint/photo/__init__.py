@@ -13,7 +13,7 @@ from retint.photo.files import (
 from retint.photo.formats import (
     FORMATS,
     GREY_MAP,
-    REFUSED,
+    LOOKED_AT,
     SUFFIXES,
     Format,
     format_of,
@@ -26,8 +26,8 @@ from retint.photo.picture import Photo
 __all__ = [
     "FORMATS",
     "GREY_MAP",
+    "LOOKED_AT",
     "QUALITY",
-    "REFUSED",
     "SUFFIXES",
     "Format",
     "Photo",

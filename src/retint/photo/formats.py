@@ -70,6 +70,9 @@ SUFFIXES = {suffix: name for name, format_ in FORMATS.items() for suffix in form
 REFUSED = (".gif", ".pdf")
 """Endings of scans that are told, each with what to do, and not passed over in silence."""
 
+LOOKED_AT = frozenset((*SUFFIXES, *REFUSED))
+"""Endings of the files in folders that are coloured or told; others are passed over."""
+
 GREY_MAP = ".pgm"
 """Ending that says a PPM file is grey: no name for a coloured picture, which is a .ppm."""
 

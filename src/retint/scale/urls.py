@@ -10,7 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 from uuid import uuid4
 
-from retint.photo import REFUSED, SUFFIXES
+from retint.photo import LOOKED_AT
 from retint.places import Places, State
 from retint.remote import named_errors, steadily
 from retint.whole import partial_path, remove_partial_files
@@ -82,7 +82,7 @@ class Urls(Places):
         found = []
         for file in sorted(self._listed[protocol, name]):
             ours = protocol == results[0] and file.startswith(f"{results[1]}/")
-            known = os.path.splitext(file)[1].lower() in (*SUFFIXES, *REFUSED)  # noqa: PTH122
+            known = os.path.splitext(file)[1].lower() in LOOKED_AT  # noqa: PTH122
             if known and not ours and not file.rpartition("/")[2].startswith("."):
                 found.append(folder / file[len(name) :].lstrip("/"))
         return found
