@@ -67,7 +67,10 @@ class _Arrow:
         return cells
 
 
-TABLES: dict[str, Callable[[Path], _Table]] = {".parquet": _Parquet, ".arrow": _Arrow}
+TABLES: dict[str, Callable[[Path], _Table]] = {
+    ".parquet": _Parquet,  # anew for each group: a connection that broke is not kept
+    ".arrow": lru_cache(maxsize=2)(_Arrow),  # from a URL it is in memory as a whole
+}
 """What reads a table, by its suffix."""
 
 
@@ -125,7 +128,6 @@ def _image_column(opened: _Table, table: Path) -> tuple[str, bool]:
     return binary, False
 
 
-@lru_cache(maxsize=2)  # an Arrow file at a URL is in memory as a whole, and not fetched again
 def _open(table: Path) -> _Table:
     from pyarrow import ArrowInvalid
 

@@ -54,4 +54,6 @@ def test_memory_files_and_threads_come_to_rest():
             seen.append((resident(), open_files(), threading.active_count()))
     _, half, _, end = seen  # the first quarter warms up
     assert end[0] - half[0] < _GROWTH, seen
-    assert end[1:] == half[1:], seen
+    # Fewer is well: what other tests left open is collected some time.
+    assert end[1] <= half[1], seen
+    assert end[2] <= half[2], seen
