@@ -130,7 +130,7 @@ def one_file(folder: Path, rounds: int) -> list[Row]:
 def many_files(folder: Path, rounds: int) -> list[Row]:
     """A folder, against the slowest of its stages alone."""
     from retint import Colorizer
-    from retint.batch import colorize_tasks
+    from retint.batch import Manner, colorize_tasks
     from retint.photo import read_photo, write_photo
     from retint.plan import plan_tasks
 
@@ -141,6 +141,7 @@ def many_files(folder: Path, rounds: int) -> list[Row]:
         (source / f"{number:02d}.jpg").write_bytes((source / "00.jpg").read_bytes())
     colorizer = Colorizer()
     tasks = plan_tasks([source], folder / "out").tasks
+    anew = Manner(overwrite=True)
     photo = read_photo(tasks[0].source)
     colored = colorizer.colorize_photo(photo)
 
@@ -160,9 +161,7 @@ def many_files(folder: Path, rounds: int) -> list[Row]:
     for _ in range(rounds):
         for name, work in stages.items():
             alone[name].append(seconds_of(work))
-        together.append(
-            seconds_of(lambda: list(colorize_tasks(tasks, colorizer, {}, overwrite=True)))
-        )
+        together.append(seconds_of(lambda: list(colorize_tasks(tasks, colorizer, anew))))
     middle = {name: median(spent) for name, spent in alone.items()}
     slowest = max(middle, key=lambda name: middle[name])
     shares = ", ".join(f"{name} {spent:.1f} s" for name, spent in middle.items())

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
@@ -26,6 +26,36 @@ _MOST_PIXELS = 100_000_000  # in work at a time, unless one photograph alone has
 # Photographs in work at a time. Each core with a photograph of its own does more than all of them
 # with one: a network this small does not keep many busy.
 _WORKERS = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How photographs are coloured and written, the same for all of a run.
+
+    One colouring is that of the seed in `options`, or the most likely one; several are those of
+    that seed, or 1, and of the seeds after it.
+
+    Attributes:
+        options: of the colouring.
+        strokes: a file of further hints.
+        recolor: colour photographs that have colours already, too.
+        overwrite: replace results that exist.
+        quality: of formats that have one, 1 to 100.
+        dry: only read the photographs, to tell what would become of them.
+    """
+
+    options: Options = field(default_factory=Options)
+    strokes: Path | None = None
+    recolor: bool = False
+    overwrite: bool = False
+    quality: int = QUALITY
+    dry: bool = False
+
+    @property
+    def first_seed(self) -> int:
+        """Of several colourings; the others have those after it."""
+        seed = self.options.get("seed")
+        return 1 if seed is None else seed
 
 
 @dataclass
@@ -56,32 +86,16 @@ class Outcome:
 
 
 def colorize_tasks(
-    tasks: Iterable[Task],
-    colorizer: Colorizer,
-    options: Options,
-    *,
-    strokes: Path | None = None,
-    recolor: bool = False,
-    overwrite: bool = False,
-    quality: int = QUALITY,
-    dry: bool = False,
+    tasks: Iterable[Task], colorizer: Colorizer, manner: Manner
 ) -> Iterator[Outcome]:
     """Do the tasks in their order; a bad photograph is told in its outcome and the rest goes on.
-
-    One colouring is that of the seed in `options`, or the most likely one; several are those of
-    that seed, or 1, and of the seeds after it.
 
     Args:
         tasks: photographs and their results.
         colorizer: the opened model.
-        options: how to colour, the same for all.
-        strokes: a file of further hints.
-        recolor: colour photographs that have colours already, too.
-        overwrite: replace results that exist.
-        quality: of formats that have one, 1 to 100.
-        dry: only read the photographs, to tell what would become of them.
+        manner: how to colour and write them.
     """
-    work = _Work(colorizer, options, strokes, recolor, overwrite, quality, dry)
+    work = _Work(colorizer, manner)
     coming = iter(tasks)
     some = list(islice(coming, 2))
     if len(some) == 1:  # it has all cores, and no thread of its own to start
@@ -102,12 +116,6 @@ def colorize_tasks(
                 outcome.cancel()
 
 
-def first_seed(options: Options) -> int:
-    """Of several colourings; the others have those after it."""
-    seed = options.get("seed")
-    return 1 if seed is None else seed
-
-
 def _in_work(begun: Iterable[tuple[int, Future[Outcome]]]) -> int:
     return sum(pixels for pixels, outcome in begun if not outcome.done())
 
@@ -117,12 +125,7 @@ class _Work:
     """What is the same for all tasks."""
 
     colorizer: Colorizer
-    options: Options
-    strokes: Path | None
-    recolor: bool
-    overwrite: bool
-    quality: int
-    dry: bool
+    manner: Manner
 
     def do(self, task: Task) -> Outcome:
         """Decode, colour and encode a photograph."""
@@ -143,34 +146,35 @@ class _Work:
     def _color(self, photo: Photo, outcome: Outcome) -> None:
         """Write the colourings of a photograph, or say why it is left alone."""
         source, targets = outcome.task.source, outcome.task.targets
-        coloured = () if self.recolor else coloured_pages(photo)
+        manner = self.manner
+        coloured = () if manner.recolor else coloured_pages(photo)
         if all_coloured(photo, coloured):
             outcome.skipped = f"{source} has colours already: add --recolor to replace them"
             return
         if read_provenance(photo.xmp):
-            if not (outcome.task.named or self.recolor):
+            if not (outcome.task.named or manner.recolor):
                 outcome.skipped = f"{source} was coloured by retint: name it to colour it anew"
                 return
             outcome.tell(f"{source} is coloured anew from its lightness")
         if coloured:
             numbers = ", ".join(str(number + 1) for number in coloured)
             outcome.tell(f"{source}: pages that have colours stay as they are: {numbers}")
-        options = self.options.copy()
-        if self.strokes:
-            painted = read_hints(self.strokes, photo.pixels.shape[:2])
+        options = manner.options.copy()
+        if manner.strokes:
+            painted = read_hints(manner.strokes, photo.pixels.shape[:2])
             options["hints"] = [*painted, *options.get("hints", ())]
-        if self.dry:
+        if manner.dry:
             outcome.written = targets
             return
         for number, target in enumerate(targets):
             if len(targets) > 1:
-                options["seed"] = first_seed(self.options) + number
+                options["seed"] = manner.first_seed + number
             start = time.perf_counter()
             colored = self.colorizer.colorize_photo(photo, **options)
             colored = keep_pages(photo, colored, coloured)
             between = time.perf_counter()
             log.debug("%s: coloured in %.2f s", source, between - start)
-            write_photo(colored, target, overwrite=self.overwrite, quality=self.quality)
+            write_photo(colored, target, overwrite=manner.overwrite, quality=manner.quality)
             log.debug("%s: written in %.2f s", target, time.perf_counter() - between)
             outcome.written += (target,)
             lost = losses(colored, target)

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from retint import __version__
-from retint.batch import Outcome, colorize_tasks, first_seed
-from retint.colorizer import Colorizer, Options
+from retint.batch import Manner, Outcome, colorize_tasks
+from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.journal import NAME, Journal
-from retint.photo import QUALITY
 from retint.places import HERE, Places, State
 from retint.plan import Plan, Shard, Task, plan_tasks
 
@@ -33,17 +32,12 @@ class Request:
     out: Path | None = None
     model: str = "default"
     provider: str | None = None
-    options: Options = field(default_factory=Options)
-    strokes: Path | None = None
+    manner: Manner = field(default_factory=Manner)
     samples: int = 1
     suffix: str | None = None
     shard: Shard | None = None
-    recolor: bool = False
-    overwrite: bool = False
-    quality: int = QUALITY
     provenance: bool = True
     report: Path | None = None
-    dry: bool = False
     places: Places = HERE
 
     def plan(self, *, may_be_empty: bool = False) -> Plan:
@@ -52,13 +46,14 @@ class Request:
             self.paths,
             self.out,
             samples=self.samples,
-            first=first_seed(self.options),
+            first=self.manner.first_seed,
             suffix=self.suffix,
             shard=self.shard,
             may_be_empty=may_be_empty or self.shard is not None,
             places=self.places,
         )
-        if (self.options.get("hints") or self.strokes) and len(plan.tasks) > 1:
+        hinted = self.manner.options.get("hints") or self.manner.strokes
+        if hinted and len(plan.tasks) > 1:
             raise RetintError("hints belong to one photograph: give one, not several")
         return plan
 
@@ -84,22 +79,9 @@ class Totals:
         return self.colored + self.failed + self.skipped + self.done_before
 
 
-class Engine(Protocol):
-    """What does tasks: `colorize_tasks` of `retint.batch`, or of `retint.scale.cluster.Cluster`."""
-
-    def __call__(
-        self,
-        tasks: Iterable[Task],
-        colorizer: Colorizer,
-        options: Options,
-        *,
-        strokes: Path | None,
-        recolor: bool,
-        overwrite: bool,
-        quality: int,
-        dry: bool,
-    ) -> Iterator[Outcome]:
-        """Give what became of each, in any order."""
+Engine = Callable[[Iterable[Task], Colorizer, Manner], Iterator[Outcome]]
+"""Does tasks and gives what became of each, in any order: `colorize_tasks` of `retint.batch`, or of
+`retint.scale.cluster.Cluster`."""
 
 
 class Run:
@@ -124,7 +106,7 @@ class Run:
         self._warn = warn
         self._engine = engine
         self._places = request.places
-        self.totals = Totals(dry=request.dry)
+        self.totals = Totals(dry=request.manner.dry)
         self._said: set[str] = set()
         self._journal: Journal | None = None
         self._report: Report | None = None
@@ -139,10 +121,10 @@ class Run:
             self._account(plan)
             return self.totals
         self._open()
-        if not request.dry:
+        if not request.manner.dry:
             self._begin_report()
         todo = self._account(plan)
-        if request.dry:
+        if request.manner.dry:
             self._journal = None  # it was asked, and is not to be written
         else:
             self._places.remove_partial_files(target for task in todo for target in task.targets)
@@ -203,9 +185,8 @@ class Run:
 
             settings = self._settings(self._colorizer)
             go_on = self._journal is not None and self._journal.goes_on
-            self._report = Report(
-                request.report, settings, go_on=go_on, overwrite=request.overwrite
-            )
+            overwrite = request.manner.overwrite
+            self._report = Report(request.report, settings, go_on=go_on, overwrite=overwrite)
 
     def _close(self) -> None:
         if self._journal:
@@ -215,19 +196,19 @@ class Run:
             self._tell(f"wrote {self._report.write()}")
 
     def _settings(self, colorizer: Colorizer) -> dict[str, Any]:
-        request = self._request
+        manner, options = self._request.manner, self._request.manner.options
         return {
             "retint": __version__,
             "model": colorizer.model.card["name"],
             "weights": colorizer.model.sha256,
-            "seed": request.options.get("seed"),
-            "strength": request.options.get("strength", 1.0),
-            "hints": [repr(hint) for hint in request.options.get("hints", ())],
-            "strokes": str(request.strokes) if request.strokes else None,
-            "keep_tone": request.options.get("keep_tone", False),
-            "detail": request.options.get("detail"),
-            "quality": request.quality,
-            "provenance": request.provenance,
+            "seed": options.get("seed"),
+            "strength": options.get("strength", 1.0),
+            "hints": [repr(hint) for hint in options.get("hints", ())],
+            "strokes": str(manner.strokes) if manner.strokes else None,
+            "keep_tone": options.get("keep_tone", False),
+            "detail": options.get("detail"),
+            "quality": manner.quality,
+            "provenance": self._request.provenance,
         }
 
     def _journal_folder(self) -> Path | None:
@@ -237,18 +218,19 @@ class Run:
 
     def _account(self, plan: Plan) -> list[Task]:
         """Tell the plan's problems, each once; give the tasks that are still to do."""
+        overwrite = self._request.manner.overwrite
         for problem in plan.problems:
             self._fail(problem)
         self.totals.skipped += plan.skipped
         todo = []
         for task in plan.tasks:
-            if self._journal and self._journal.is_done(task, anew=self._request.overwrite):
+            if self._journal and self._journal.is_done(task, anew=overwrite):
                 self.totals.done_before += 1
                 if self._report:
                     self._report.add_done(task)
                 continue
             existing = [target for target in task.targets if self._places.exists(target)]
-            if not existing or self._request.overwrite or self._was_begun(task):
+            if not existing or overwrite or self._was_begun(task):
                 todo.append(task)
             else:
                 self._fail(
@@ -259,17 +241,10 @@ class Run:
     def _color(self, tasks: Iterable[Task], advance: Callable[[int], None] | None = None) -> None:
         if self._colorizer is None:
             return
-        request = self._request
-        outcomes = self._engine(
-            tasks if request.overwrite else self._written_down(tasks),
-            self._colorizer,
-            request.options,
-            strokes=request.strokes,
-            recolor=request.recolor,
-            overwrite=request.overwrite,
-            quality=request.quality,
-            dry=request.dry,
-        )
+        manner = self._request.manner
+        if not manner.overwrite:
+            tasks = self._written_down(tasks)
+        outcomes = self._engine(tasks, self._colorizer, manner)
         for done, outcome in enumerate(outcomes, start=1):
             self._take(outcome)
             if advance:
@@ -305,7 +280,7 @@ class Run:
             self._warn(outcome.skipped)
         else:
             self.totals.colored += 1
-            if self._journal and self._request.overwrite:
+            if self._journal and self._request.manner.overwrite:
                 self._unrecorded.append(outcome.task)
                 if len(self._unrecorded) >= self._places.at_once:
                     self._journal.record(self._unrecorded)

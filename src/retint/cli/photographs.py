@@ -157,36 +157,44 @@ def colorize(
     A run of a folder that was stopped goes on where it was when it is called again.
     """
     log_details(verbose)
+    from retint.batch import Manner
     from retint.colorizer import Options
     from retint.hints import parse_hint
     from retint.many import Request, Run
     from retint.photo import format_of_name
     from retint.plan import Shard
 
-    request = Request(
-        paths,
-        out,
-        model=model,
-        provider=provider,
-        options=Options(
+    manner = Manner(
+        Options(
             seed=seed,
             strength=strength,
             hints=[parse_hint(text) for text in hints or ()],
             keep_tone=keep_tone,
             detail=detail,
         ),
-        strokes=strokes,
-        samples=samples,
-        suffix=format_of_name(format_).suffixes[0] if format_ else None,
-        shard=Shard.parse(shard) if shard else None,
+        strokes,
         recolor=recolor,
         overwrite=overwrite,
         quality=quality,
-        provenance=not no_provenance,
-        report=report,
         dry=dry_run,
     )
+    request = Request(
+        paths,
+        out,
+        model=model,
+        provider=provider,
+        manner=manner,
+        samples=samples,
+        suffix=format_of_name(format_).suffixes[0] if format_ else None,
+        shard=Shard.parse(shard) if shard else None,
+        provenance=not no_provenance,
+        report=report,
+    )
     refuse({"--watch": watch and dry_run}, "cannot be had with --dry-run")
+    refuse(
+        {"--watch": watch and any(path.is_file() for path in paths)},
+        "looks into folders: give them alone",
+    )
 
     if engine is _Engine.ray:
         kept_out = {"--watch": watch, "--hint": hints, "--hints": strokes, "--provider": provider}

@@ -29,14 +29,14 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from retint import __version__
-from retint.batch import Outcome
-from retint.colorizer import Colorizer, Options
+from retint.batch import Manner, Outcome
+from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.model import Model
 from retint.photo.provenance import now
 from retint.plan import Task
 from retint.scale.urls import remove_partials
-from retint.scale.work import Settings, colorize_task
+from retint.scale.work import colorize_task
 
 log = logging.getLogger(__name__)
 
@@ -61,25 +61,15 @@ class Cluster:
     workers: int | None = None
 
     def colorize_tasks(
-        self,
-        tasks: Iterable[Task],
-        colorizer: Colorizer,
-        options: Options,
-        *,
-        strokes: Path | None,
-        recolor: bool,
-        overwrite: bool,
-        quality: int,
-        dry: bool,
+        self, tasks: Iterable[Task], colorizer: Colorizer, manner: Manner
     ) -> Iterator[Outcome]:
         """Do the tasks, in the order in which workers get done; see `retint.batch`.
 
         Raises:
             RetintError: if there is no cluster, or no worker can start.
         """
-        if strokes is not None:
+        if manner.strokes is not None:
             raise RetintError("hints belong to one photograph: colour it without --engine ray")
-        settings = Settings(options, recolor, overwrite, quality, dry)
         with self.connected():
             model = _Weights(
                 __version__,
@@ -90,7 +80,7 @@ class Cluster:
             )
             count = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
             make = ray.remote(_Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
-            given = (ray.put(model), settings)
+            given = (ray.put(model), manner)
             crew = _Crew(lambda: make.remote(*given), count)
             try:
                 yield from crew.do(tasks)
@@ -151,7 +141,7 @@ class _Weights:
 class _Worker:
     """A process with an opened model."""
 
-    def __init__(self, weights: _Weights, settings: Settings) -> None:
+    def __init__(self, weights: _Weights, manner: Manner) -> None:
         if weights.version != __version__:
             raise RetintError(
                 f"retint {__version__} is installed on {ray.util.get_node_ip_address()}, but "
@@ -163,7 +153,7 @@ class _Worker:
         model = Model(weights.model, threads=1)
         self._colorizer = Colorizer(model, provenance=weights.provenance)
         self._colorizer.date = weights.date
-        self._settings = settings
+        self._manner = manner
 
     def is_ready(self) -> bool:
         """Answers when the model is open."""
@@ -171,11 +161,11 @@ class _Worker:
 
     def color(self, tasks: Sequence[Task], again: bool) -> list[Outcome]:
         """Do tasks, one after the other; `again` if another worker may have done them in part."""
-        settings = self._settings
+        manner = self._manner
         if again:
             remove_partials(target for task in tasks for target in task.targets)
-            settings = replace(settings, overwrite=True)
-        return [colorize_task(task, self._colorizer, settings) for task in tasks]
+            manner = replace(manner, overwrite=True)
+        return [colorize_task(task, self._colorizer, manner) for task in tasks]
 
 
 @dataclass

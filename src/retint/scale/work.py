@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retint.batch import Outcome, colorize_tasks
-from retint.colorizer import Colorizer, Options
+from retint.batch import Manner, Outcome, colorize_tasks
+from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.photo import format_of, sidecar_of
 from retint.plan import Task
 from retint.scale.urls import fetch, fetch_if_there, is_url, put, remove, there
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to colour; the options of `retint.batch.colorize_tasks`."""
-
-    options: Options
-    recolor: bool
-    overwrite: bool
-    quality: int
-    dry: bool
-
-
-def colorize_task(task: Task, colorizer: Colorizer, settings: Settings) -> Outcome:
+def colorize_task(task: Task, colorizer: Colorizer, manner: Manner) -> Outcome:
     """Do a task whose photograph and results may be at URLs.
 
     What is at a URL passes through files here, so that formats that are not read or written in one
     go need no help from the driver, and results are those of local files, byte for byte.
     """
     if not any(map(is_url, (task.source, *task.targets))):
-        return _color(task, colorizer, settings)
+        return _color(task, colorizer, manner)
     with TemporaryDirectory(prefix="retint-") as scratch:
         staged = _Staged(task, Path(scratch))
         try:
-            staged.fetch(overwrite=settings.overwrite)
-            outcome = _color(staged.local, colorizer, settings)
-            return staged.named(outcome) if settings.dry else staged.deliver(outcome)
+            staged.fetch(overwrite=manner.overwrite)
+            outcome = _color(staged.local, colorizer, manner)
+            return staged.named(outcome) if manner.dry else staged.deliver(outcome)
         except RetintError as error:
             return Outcome(task, error=str(error))
 
 
-def _color(task: Task, colorizer: Colorizer, settings: Settings) -> Outcome:
-    (outcome,) = colorize_tasks(
-        [task],
-        colorizer,
-        settings.options,
-        recolor=settings.recolor,
-        overwrite=settings.overwrite,
-        quality=settings.quality,
-        dry=settings.dry,
-    )
+def _color(task: Task, colorizer: Colorizer, manner: Manner) -> Outcome:
+    (outcome,) = colorize_tasks([task], colorizer, manner)
     return outcome
 
 
@@ -86,7 +67,7 @@ class _Staged:
         for target in self._task.targets:
             if is_url(target) and not overwrite and there(target):
                 raise RetintError(
-                    f"{target} exists: add --overwrite to replace it, or choose another -o"
+                    f"{target} exists: add --overwrite to replace it, or name another with -o"
                 )
 
     def deliver(self, outcome: Outcome) -> Outcome:
