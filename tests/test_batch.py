@@ -105,6 +105,15 @@ def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):
     assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {".html", ".jsonl"}
 
 
+def test_a_report_is_no_folder(scans, tmp_path):
+    done = retint_here("colorize", scans / "00.jpg", "--report", tmp_path)
+    fails_in_one_line(done, f"{tmp_path} is a folder", "report.html")
+
+
+def test_a_single_photograph_is_not_watched(scans):
+    fails_in_one_line(retint_here("colorize", scans / "00.jpg", "--watch"), "--watch", "folders")
+
+
 def test_links_that_go_round_are_told(scans, tmp_path):
     (scans / "old" / "round").symlink_to(scans, target_is_directory=True)
     (scans / "dangling.jpg").symlink_to(scans / "nowhere.jpg")

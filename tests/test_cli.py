@@ -268,6 +268,8 @@ def test_info_and_models(tmp_path, colour_photo):
         assert name in retint_here("info", tmp_path / "a.png").stdout
     assert "default" in retint_here("models").stdout
     assert "Apache-2.0" in retint_here("info", "default").stdout
+    (tmp_path / "a.mp4").write_text("neither")
+    fails_in_one_line(retint_here("info", tmp_path / "a.mp4"), "a.mp4 is not a picture")
 
 
 def test_a_wide_table_keeps_its_figures_on_a_narrow_terminal():

@@ -114,6 +114,10 @@ def test_a_film_is_coloured_with_its_times_its_sound_and_its_greys(clip):
     colors = [frame.to_ndarray(format="rgb24") for frame in after]
     assert all(np.ptp(rgb.astype(int), axis=2).mean() > 5 for rgb in colors)
     assert {path.name for path in clip.parent.iterdir()} == {clip.name, result.name}
+    about = retint_here("info", result).stdout
+    assert f"{WIDTH} x {HEIGHT}" in about
+    assert "6, 25 a second" in about
+    assert "colours inferred by retint" in about
     with av.open(str(result)) as film:
         assert film.metadata["comment"].startswith("colours inferred by retint ")
         assert "model default" in film.metadata["comment"]
@@ -355,6 +359,11 @@ def test_without_the_extra_and_without_torch(clip):
 
     fails_in_one_line(run("av"), "the video extra", ".[video]")
     assert run("torch").returncode == 0
+
+
+def test_a_photograph_is_no_film():
+    cat = SAMPLES / "cat.jpg"
+    fails_in_one_line(retint_here("video", cat), f"{cat} is a photograph", "retint cat.jpg")
 
 
 def test_a_folder_is_no_film(tmp_path, monkeypatch):

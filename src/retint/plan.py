@@ -159,6 +159,7 @@ def _collision(
             return f"{source} and {taken[target]} would both be written to {target}: rename one"
         if places.is_same(target, source):
             return (
-                f"{target} is the photograph itself, which retint never replaces: choose another -o"
+                f"{target} is the photograph itself, which retint never replaces: "
+                "name another with -o"
             )
     return None

@@ -41,6 +41,8 @@ class Report:
     def __init__(
         self, path: Path, settings: Mapping[str, Any], *, go_on: bool, overwrite: bool
     ) -> None:
+        if path.is_dir():
+            raise RetintError(f"{path} is a folder: name the page, such as {path / 'report.html'}")
         self._page = path if path.suffix.lower() in (".html", ".htm") else Path(f"{path}.html")
         self._lines = self._page.with_suffix(".jsonl")
         self._settings = settings

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from retint.cli.console import print_table
+from retint.errors import RetintError
 
 
 def models() -> None:
@@ -21,11 +23,12 @@ def models() -> None:
 
 
 def info(
-    target: Annotated[str, typer.Argument(metavar="FILE|MODEL", help="A photograph or a model.")],
+    target: Annotated[
+        str, typer.Argument(metavar="FILE|MODEL", help="A photograph, a film or a model.")
+    ],
 ) -> None:
-    """Say what is in a photograph, or what a model says of itself."""
+    """Say what is in a photograph or film, or what a model says of itself."""
     from retint.model import list_models, open_model
-    from retint.photo import describe_photo
 
     is_model = target in list_models() or target.lower().endswith(".onnx") or Path(target).is_dir()
     if is_model:
@@ -33,7 +36,20 @@ def info(
         facts = {**model.card, "sha256": model.sha256}
         facts.pop("palette", None)  # 261 colours, of no use to a reader
     else:
-        facts = describe_photo(Path(target))
+        facts = _describe(Path(target))
     width = max(map(len, facts))
     for key, value in facts.items():
         typer.echo(f"{key:{width}}  {value}")
+
+
+def _describe(path: Path) -> dict[str, str]:
+    from retint.photo import describe_photo
+
+    try:
+        return describe_photo(path)
+    except RetintError:
+        with suppress(ImportError, RetintError):  # it may be no film, either
+            from retint.video import describe_film
+
+            return describe_film(path)
+        raise

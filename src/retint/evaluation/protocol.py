@@ -35,6 +35,7 @@ from retint.pictures import Finding, Picture, decode, look_at_all
 _RESAMPLES = 1000
 _LEVEL = 0.95
 _COMPONENTS = 64  # of the lite features: their full covariance wants more pictures than sets have
+_INCEPTION = 2048  # features
 _TRUTH = "truth"
 
 
@@ -138,11 +139,16 @@ class _Judges:
         self.features: Callable[[Pixels], NDArray[np.float32]]
         if inception is not None:
             self.features = InceptionFeatures(inception)
-            self.frechet = f"Inception V3 features ({inception.name}), 2048"
+            self._frechet = f"Inception V3 features ({inception.name}), {_INCEPTION}"
         else:
             self.features = LiteFeatures()
-            self.frechet = f"{FEATURE_BACKBONE} features, {_COMPONENTS} main components of them"
+            self._frechet = f"{FEATURE_BACKBONE} features, {_COMPONENTS} main components of them"
         self._components = 0 if inception is not None else _COMPONENTS
+
+    def frechet(self, count: int) -> str:
+        """Which distance it is that is measured over so many photographs."""
+        few = count <= (self._components or _INCEPTION)  # their covariance has not its full rank
+        return self._frechet + " (a rough figure, of so few photographs)" * few
 
     def frechet_distances(self, features: dict[str, NDArray[Any]]) -> dict[str, float]:
         """Distance of each set of features (N, D) from the truth's."""
@@ -219,7 +225,13 @@ def evaluate(
         for system in systems
     }
     protocol = Protocol(
-        str(source), len(used), len(left_out), size, seed, mean_color.source, judges.frechet
+        str(source),
+        len(used),
+        len(left_out),
+        size,
+        seed,
+        mean_color.source,
+        judges.frechet(len(used)),
     )
     return Evaluation(
         protocol,

@@ -86,7 +86,7 @@ def write_photo(
     """
     format_ = format_of(path)
     if path.exists() and not overwrite:
-        raise RetintError(f"{path} exists: add --overwrite to replace it, or name another with -o")
+        raise RetintError(f"{path} exists: ask for overwrite to replace it, or give another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as beside:

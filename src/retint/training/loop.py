@@ -63,14 +63,14 @@ def train(
         with together(accelerator):
             if accelerator.is_main_process and not resume:
                 run.require_new()
+        with together(accelerator):  # before the photographs: what does not fit is told at once
+            networks = Networks(recipe, accelerator, init)
         progress = Progress(accelerator.is_main_process)
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
             f"{len(batches.training)} photographs to train on, {len(batches.validation)} to "
             f"validate, {len(batches.rejected)} left out (listed in run.json)"
         )
-        with together(accelerator):
-            networks = Networks(recipe, accelerator, init)
         with together(accelerator):
             if accelerator.is_main_process:
                 facts = _facts(accelerator, photos, batches, networks)

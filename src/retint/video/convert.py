@@ -170,7 +170,7 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
         raise RetintError(f"{target}: films are not written as '{target.suffix}': use {known}")
     if target.exists() and source.exists() and target.samefile(source):
         raise RetintError(
-            f"{target} is the film itself, which retint never replaces: choose another -o"
+            f"{target} is the film itself, which retint never replaces: name another with -o"
         )
     if target.exists() and not overwrite:
         raise RetintError(

@@ -15,6 +15,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from retint.errors import RetintError
+from retint.photo import SUFFIXES
 
 Pixels = NDArray[np.uint8]
 
@@ -66,6 +67,8 @@ class Film:
         with _reading(path):
             if path.is_dir():
                 raise RetintError(f"{path} is a folder where a film is wanted")
+            if path.suffix.lower() in SUFFIXES:  # libav would take it for a film of one frame
+                raise RetintError(f"{path} is a photograph: colour it with retint {path.name}")
             self._container = av.open(str(path), "r", **TEXT)
         # A cover picture in a sound file is a video stream, too, but no film.
         pictures = av.stream.Disposition.attached_pic
@@ -234,6 +237,23 @@ class Film:
         if stream.height > 576 or stream.width > 1024:
             return _BT709, _BT709, _BT709
         return (_PAL, _PAL, _NTSC) if stream.height == 576 else (_NTSC, _NTSC, _NTSC)
+
+
+def describe_film(path: Path) -> dict[str, str]:
+    """What `retint info` says of a film.
+
+    Raises:
+        RetintError: if it cannot be read.
+    """
+    with Film(path) as film:
+        facts = {
+            "file": str(path),
+            "size": f"{film.width} x {film.height}",
+            "frames": f"{film.length or 'unknown'}, {float(film.rate):g} a second",
+        }
+        if film.others:
+            facts["with"] = ", ".join(stream.type for stream in film.others)
+        return facts | film.metadata
 
 
 @contextmanager
