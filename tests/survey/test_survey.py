@@ -233,6 +233,20 @@ def test_nothing_but_pixels_tells_which_picture_is_real(photos, tmp_path):
         assert checks == [False]
 
 
+def test_pictures_of_another_program_have_the_photographs_lightness(photos, tmp_path):
+    dark = tmp_path / "dark"
+    dark.mkdir()
+    for path in photos.iterdir():
+        Image.open(path).point(lambda level: level * 0.7).save(dark / f"{path.stem}.png")
+    survey = build_survey(photos, [str(dark)], tmp_path / "out", SHORT, 6)
+    for number in range(len(survey.pictures)):
+        columns = ("truth", "dark")
+        shown = [np.asarray(Image.open(io.BytesIO(survey.picture(number, c)))) for c in columns]
+        truth, other = (pixels / 255 for pixels in shown)
+        assert np.abs(rgb_to_lightness(truth) - rgb_to_lightness(other)).max() < 0.6  # as above
+        assert np.ptp(shown[1], axis=2).max() > 20  # in its colours
+
+
 def test_one_session_for_each_rater_and_one_answer_for_each_trial(photos, tmp_path):
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
     with served(survey) as (address, store), httpx.Client(base_url=address) as client:

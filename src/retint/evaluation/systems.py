@@ -119,9 +119,7 @@ class AgedInput:
 
         seed = zlib.crc32(picture.name.encode())
         grey = aged_grey(picture.truth, seed)
-        aged = self._colorizer.colorize_pixels(grey, seed=self._seed)
-        ab = lab.rgb_to_lab(aged.astype(np.float32) / 255)[:, :, 1:]
-        return merge(picture.grey, Coloring(np.zeros_like(ab), ab))
+        return in_colors_of(self._colorizer.colorize_pixels(grey, seed=self._seed), picture)
 
 
 class FolderSystem:
@@ -160,6 +158,12 @@ class FolderSystem:
                 f"{picture.shape[1]} x {picture.shape[0]}: colour the whole photograph"
             )
         return square(Image.fromarray(pixels).convert("RGB"), len(picture.truth))
+
+
+def in_colors_of(colored: Pixels, picture: JudgedPicture) -> Pixels:
+    """The picture at its own lightness, in the colours of another of its size, (S, S, 3)."""
+    ab = lab.rgb_to_lab(colored.astype(np.float32) / 255)[:, :, 1:]
+    return merge(picture.grey, Coloring(np.zeros_like(ab), ab))
 
 
 def square(image: Image.Image, size: int) -> Pixels:

@@ -17,7 +17,13 @@ from PIL import Image
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.evaluation.systems import JudgedPicture, System, open_systems
+from retint.evaluation.systems import (
+    FolderSystem,
+    JudgedPicture,
+    System,
+    in_colors_of,
+    open_systems,
+)
 from retint.merge import Coloring, merge
 from retint.photo import read_photo
 from retint.photo.picture import to_8_bit
@@ -253,11 +259,17 @@ def _colored(
             return name, f"{source} has no colours"
         picture = JudgedPicture.cut(name, pixels, SIZE)
         columns = {TRUTH: picture.truth, WRONG: wrong_colors(picture.truth)}
-        columns |= {system.name: system.color(picture) for system in systems}
+        columns |= {system.name: _shown(system, picture) for system in systems}
         return name, {column: encode(pixels) for column, pixels in columns.items()}
 
     with ThreadPoolExecutor() as pool:
         yield from pool.map(color, sources)
+
+
+def _shown(system: System, picture: JudgedPicture) -> NDArray[np.uint8]:
+    """The picture as a system colours it, at its own lightness: another would give it away."""
+    colored = system.color(picture)
+    return in_colors_of(colored, picture) if isinstance(system, FolderSystem) else colored
 
 
 def wrong_colors(truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
