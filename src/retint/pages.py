@@ -7,9 +7,13 @@ from typing import Any
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """Fill a template of a package, such as "report.html.j2" of "retint.evaluation"."""
+    r"""Fill a template of a package, such as "report.html.j2" of "retint.evaluation".
+
+    Bytes in names of files that are no text are written as `\udce9`.
+    """
     import jinja2  # late: few commands make pages, and all would wait for it
 
     source = (resources.files(package) / template).read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(source).render(values)
+    page = environment.from_string(source).render(values)
+    return page.encode(errors="backslashreplace").decode()

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -79,6 +81,18 @@ def test_the_page_stands_alone(report):
     assert "data:image/jpeg;base64," in page
     assert "http" not in page
     assert "default: the 3 worst by CIEDE2000" in page
+
+
+def test_names_of_photographs_need_not_be_text(photographs, tmp_path):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for number, path in enumerate(sorted(photographs.iterdir())[:2]):
+        shutil.copy(path, odd / os.fsdecode(b"caf\xe9-%d.jpg" % number))
+    options = ("--size", 64, "--aged", "-o", tmp_path / "out")
+    done = retint("evaluate", "default", odd, *options)
+    assert done.returncode == 0, done.stderr
+    assert b"odd/caf\xe9-0.jpg," in (tmp_path / "out" / "pictures.csv").read_bytes()
+    assert "caf\\udce9-" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_report_is_not_overwritten(report, photographs):

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import random
+import shutil
 import signal
 import socket
 import sqlite3
@@ -194,6 +196,22 @@ def test_a_report_is_not_replaced_unasked(answered):
     folder, _, _ = answered
     fails_in_one_line(retint("survey", "report", folder), "--overwrite")
     assert retint("survey", "report", folder, "--overwrite").returncode == 0
+
+
+def test_names_of_photographs_need_not_be_text(photos, tmp_path):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for number, path in enumerate(sorted(photos.iterdir())[: SHORT.length]):
+        shutil.copy(path, odd / os.fsdecode(b"caf\xe9-%d.jpg" % number))
+    store = Store(build_survey(odd, ["default"], tmp_path / "out", SHORT))
+    id_, session = store.begin()
+    for trial in session.trials:
+        store.answer(id_, trial.number, "left" if trial.real == "right" else "right", 900)
+    store.close()
+    report_of(tmp_path / "out")
+    report = tmp_path / "out" / "report"
+    assert b",caf\xe9-" in (report / "pictures.csv").read_bytes()
+    assert "caf\\udce9-" in (report / "report.html").read_text()
 
 
 def chunks(png):

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
     check_free(out, overwrite=overwrite)
     contents = {
         "results.json": json.dumps(results_of(evaluation), indent=2).encode() + b"\n",
-        "pictures.csv": _csv_of(evaluation).encode(),
+        "pictures.csv": os.fsencode(_csv_of(evaluation)),  # names of files need not be text
         "contact-sheet.jpg": _jpeg(_contact_sheet(evaluation)),
         "report.html": _page(evaluation).encode(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ class AgedInput:
         """See `System`. The same picture ages in the same way every time."""
         from retint.training.degrade import aged_grey  # PyTorch, which the other systems do without
 
-        seed = zlib.crc32(picture.name.encode())
+        seed = zlib.crc32(os.fsencode(picture.name))
         grey = aged_grey(picture.truth, seed)
         return in_colors_of(self._colorizer.colorize_pixels(grey, seed=self._seed), picture)
 

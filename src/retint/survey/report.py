@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -250,7 +251,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
     }
     contents = {
         "results.json": json.dumps(values, indent=2).encode() + b"\n",
-        "pictures.csv": _csv_of(results).encode(),
+        "pictures.csv": os.fsencode(_csv_of(results)),  # names of files need not be text
         "report.html": _page(results).encode(),
     }
     return write_files(out, contents)
