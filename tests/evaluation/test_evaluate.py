@@ -110,6 +110,22 @@ def test_a_missing_colouring_is_named(photographs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_colouring_beside_its_photograph_is_the_one_that_is_measured(tmp_path):
+    Image.new("RGB", (8, 8), "grey").save(tmp_path / "a.png")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a-color.png")
+    picture = JudgedPicture.cut("a", np.zeros((8, 8, 3), np.uint8), 8)
+    assert (FolderSystem(tmp_path).color(picture) == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("names", [("a.jpg", "a.png"), ("a-color.jpg", "a-color.png")])
+def test_two_colourings_of_one_photograph_are_named(photographs, tmp_path, names):
+    (tmp_path / "two").mkdir()
+    for name in names:
+        Image.new("RGB", (8, 8)).save(tmp_path / "two" / name)
+    done = retint_here("evaluate", tmp_path / "two", photographs, "-o", tmp_path / "out")
+    fails_in_one_line(done, *names, "remove one")
+
+
 def test_another_aspect_ratio_is_named(photographs, tmp_path):
     (tmp_path / "squashed").mkdir()
     for path in photographs.iterdir():

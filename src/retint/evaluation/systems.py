@@ -23,6 +23,7 @@ from retint.photo.picture import to_8_bit
 
 Pixels = NDArray[np.uint8]
 
+_RESULT = "-color"  # what retint adds to the name of a photograph
 _SHAPE_TOLERANCE = 0.02  # of the aspect ratio: resizing rounds
 
 
@@ -127,17 +128,28 @@ class FolderSystem:
     """Whole photographs coloured elsewhere, one picture for each, named like it.
 
     Args:
-        folder: `a/b.png` or `a/b-color.png` in it belongs to the photograph `a/b.jpg`.
+        folder: `a/b-color.png` in it belongs to the photograph `a/b.jpg`; `a/b.png` does without.
+
+    Raises:
+        RetintError: if two pictures may be meant for one photograph.
     """
 
     def __init__(self, folder: Path) -> None:
         self.name = folder.name
         self._folder = folder
         files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-        self._files = {
-            file.relative_to(folder).with_suffix("").as_posix().removesuffix("-color"): file
-            for file in sorted(files)
-        }
+        plain: dict[str, Path] = {}
+        results: dict[str, Path] = {}
+        for file in sorted(files):
+            name = file.relative_to(folder).with_suffix("").as_posix()
+            photograph = name.removesuffix(_RESULT)
+            found = plain if photograph == name else results
+            other = found.setdefault(photograph, file)
+            if other is not file:
+                raise RetintError(
+                    f"{other} and {file} may both be the colouring of {photograph}: remove one"
+                )
+        self._files = plain | results  # results lie beside the photographs that they were made of
 
     def color(self, picture: JudgedPicture) -> Pixels:
         """See `System`.
