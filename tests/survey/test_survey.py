@@ -416,6 +416,46 @@ def test_a_session_on_the_page(photos, tmp_path, browser):
         context.close()
 
 
+def test_answers_that_break_off_are_asked_for_again(photos, tmp_path, browser):
+    protocol = Protocol(practice=0, trials=1, checks=0, seconds=0.05)
+    survey = build_survey(photos, ["default"], tmp_path / "out", protocol, 1)
+    with served(survey) as (address, store):
+        page = browser.new_page()
+        page.add_init_script(
+            """for (const name of ["json", "blob"]) {
+              const read = Response.prototype[name];
+              let count = 0;
+              Response.prototype[name] = function () {
+                return count++ % 2 ? read.call(this) : Promise.reject(new TypeError("network"));
+              };
+            }"""
+        )
+        page.goto(address)
+        page.click("#begin")
+        page.click("#left:enabled")
+        page.locator("#end").wait_for()
+        (session,) = store.sessions()
+        assert session.trials[0].answer == "left"
+        page.context.close()
+
+
+@pytest.mark.parametrize("token", ["100% s3cret", "\u043a\u043b\u044e\u0447 %41"])
+def test_a_secret_may_have_any_characters(photos, tmp_path, browser, token):
+    protocol = Protocol(practice=0, trials=1, checks=0, seconds=0.05)
+    survey = build_survey(photos, ["default"], tmp_path / "out", protocol, 1)
+    with served(survey, token=token) as (address, _):
+        page = browser.new_page()
+        page.goto(f"{address}/#wrong%")
+        page.click("#begin")
+        page.get_by_text("lacks the secret").wait_for()
+        page.goto("about:blank")
+        page.goto(f"{address}/#{token.replace('%41', '%2541')}")
+        page.click("#begin")
+        page.click("#left:enabled")
+        page.locator("#end").wait_for()
+        page.context.close()
+
+
 def test_simulated_raters_on_the_page(photos, tmp_path, browser):
     protocol = Protocol(practice=1, trials=10, checks=1, seconds=0.01)
     twins = twins_of(photos, tmp_path)

@@ -154,7 +154,8 @@ def _add_session(app: FastAPI, survey: Survey, store: Store, token: str | None) 
 
 def _check(token: str | None, authorization: str) -> None:
     wanted = f"Bearer {token}".encode()
-    if token is not None and not hmac.compare_digest(authorization.encode(), wanted):
+    shown = authorization.encode("latin-1")  # the bytes that came
+    if token is not None and not hmac.compare_digest(shown, wanted):
         raise HTTPException(401, "this address lacks the secret at its end: ask for it")
 
 
