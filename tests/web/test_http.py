@@ -154,6 +154,32 @@ def test_lies_in_the_header_and_uploads_that_break_off(client):
     assert client.get("/readyz").status_code == 200
 
 
+def test_a_client_that_leaves_is_no_failure(tmp_path, caplog):
+    with served(tmp_path) as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            connection.sendall(
+                b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na"
+            )
+            time.sleep(0.2)
+        deadline = time.monotonic() + 10
+        while 'status="499"' not in client.get("/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert "failed" not in caplog.text
+
+
+def test_a_failure_of_the_service_is_its_own(tmp_path, caplog, monkeypatch):
+    def fail(_):
+        raise ValueError("a bug")
+
+    with served(tmp_path) as client:
+        monkeypatch.setattr("retint.web.app.model_facts", fail)
+        answer = client.get("/v1/models")
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] in answer.json()["error"]
+    assert "a bug" in caplog.text
+
+
 def test_slow_clients_are_sent_away(tmp_path):
     with served(tmp_path, seconds=1.0) as client:
         start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc"
@@ -276,7 +302,10 @@ def test_requests_are_counted_and_named(client):
     assert answer.headers["x-request-id"] == "mine-1"
     answer = client.get("/healthz", headers={"X-Request-ID": "a\tb"})
     assert len(answer.headers["x-request-id"]) == 32
+    client.request("RANDOM", "/healthz")
     metrics = client.get("/metrics").text
+    assert 'method="other"' in metrics
+    assert "RANDOM" not in metrics
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert 'retint_requests_total{method="GET",status="200"}' in metrics

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.requests import ClientDisconnect
 
 from retint.web.entry import Entry
 from retint.web.settings import Settings
@@ -28,6 +29,9 @@ OPEN_PATHS = ("/healthz", "/readyz")  # for those who watch over the service, no
 JOBS_PATH = "/v1/jobs"
 UPLOAD_PATH = "/gradio_api/upload"  # of the page: many photographs may come at once
 _LINGER = 5.0  # seconds that the rest of a refused upload is read and thrown away
+_LEFT = 499  # status, in log and counters, of requests whose client did not wait: as in nginx
+# The counters' names of methods; of any other there would be a row for each that a client makes up.
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 # Of every answer that has none of its own. Browsers then fetch nothing from elsewhere, show the
 # page in no other's frame, and take no photograph for a script. Gradio writes scripts into it.
@@ -87,14 +91,15 @@ class Guard:
             await app(scope, counted, request.send)
         except _RefusedError as refused:
             await request.refuse(refused.status, refused.error, receive)
-        except ValueError:  # of a length that is no number
-            await request.refuse(400, "the header Content-Length is no number")
+        except ClientDisconnect:
+            request.status = _LEFT
         except Exception:
             log.exception("request %s failed", request.id)
             await request.refuse(500, f"the service failed; its log has request {request.id}")
         finally:
             seconds = time.perf_counter() - start
-            self._requests.labels(scope["method"], request.status).inc()
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._requests.labels(method, request.status).inc()
             self._seconds.observe(seconds)
             line = {
                 "request": request.id,
@@ -115,7 +120,11 @@ class Guard:
         """Bytes that the request may have; it may promise no more."""
         many = scope["path"] in (JOBS_PATH, UPLOAD_PATH)
         most = self._settings.most_job_bytes if many else self._settings.most_bytes
-        if int(headers.get("content-length", b"0") or 0) > most:
+        try:
+            promised = int(headers.get("content-length", b"0") or 0)
+        except ValueError:
+            raise _RefusedError(400, "the header Content-Length is no number") from None
+        if promised > most:
             raise _too_large(most)
         return most
 
