@@ -295,6 +295,7 @@ def test_a_token_is_asked_for(tmp_path):
         assert client.get("/v1/models", headers=right).json()[0]["name"] == "default"
         assert client.get("/healthz").status_code == 200
     fails_in_one_line(retint("serve", "--host", "0.0.0.0"), "--token")
+    fails_in_one_line(retint("serve", "--host", "0.0.0.0", "--token", ""), "--token is empty")
 
 
 def test_requests_are_counted_and_named(client):

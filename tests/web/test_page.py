@@ -313,6 +313,15 @@ def test_a_token_lets_people_in_by_a_cookie(tmp_path):
         assert httpx.get(f"{client.base_url}/v1/models").status_code == 401
 
 
+def test_a_token_may_have_any_characters_and_cookies_odd_neighbours(tmp_path):
+    with served(tmp_path, token="a+b/c== d") as client:
+        for written in ("a+b/c==%20d", "a%2Bb%2Fc%3D%3D+d", "a%2Bb%2Fc%3D%3D%20d"):
+            assert client.get(f"/?token={written}").status_code == 303
+        cookie = client.cookies["retint"]
+        neighbours = {"Cookie": f'prefs={{"a":1}}; retint={cookie}; b=[c'}
+        assert httpx.get(f"{client.base_url}/v1/models", headers=neighbours).status_code == 200
+
+
 @pytest.mark.parametrize(
     "path",
     [

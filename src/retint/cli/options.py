@@ -89,7 +89,9 @@ def refuse(options: Mapping[str, object], why: str) -> None:
 
 
 def check_host(host: str, token: str | None, insecure: bool) -> None:
-    """Refuse to listen to others without a token, unless that is asked for."""
+    """Refuse to listen to others without a token, unless that is asked for, and an empty one."""
+    if token is not None and not token.strip():
+        raise RetintError("--token is empty: give a secret, or leave --token out")
     if host not in ("127.0.0.1", "localhost", "::1") and token is None and not insecure:
         raise RetintError(
             f"--host {host} lets others in: add --token SECRET, or --insecure to let in everybody"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
+from urllib.parse import unquote, unquote_plus
 
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
@@ -44,8 +44,9 @@ class Entry:
         """What a person gets at the page's address, before the page; None for the page itself."""
         if self._token is None or scope["path"] != _PAGE or scope["method"] != "GET":
             return None
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token")
-        if given and hmac.compare_digest(given[0].encode(), self._token.encode()):
+        given = _given(scope["query_string"].decode("latin-1"))
+        wanted = self._token.encode()
+        if any(hmac.compare_digest(token.encode(), wanted) for token in given):
             inside = RedirectResponse("./", 303)
             secure = scope["scheme"] == "https"
             inside.set_cookie(_COOKIE, self._ticket, secure=secure, httponly=True, samesite="lax")
@@ -56,11 +57,16 @@ class Entry:
 
 
 def _cookie(headers: Mapping[str, bytes]) -> str:
-    try:
-        cookies = SimpleCookie(headers.get("cookie", b"").decode("latin-1"))
-    except CookieError:
-        return ""
-    return cookies[_COOKIE].value if _COOKIE in cookies else ""
+    return cookie_parser(headers.get("cookie", b"").decode("latin-1")).get(_COOKIE, "")
+
+
+def _given(query: str) -> tuple[str, ...]:
+    """What a query's token may be: forms write + for a space, people mean the +."""
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "token" and value:
+            return unquote_plus(value), unquote(value)
+    return ()
 
 
 _WRONG = '<p role="alert">That is not the token of this service.</p>'
