@@ -298,6 +298,25 @@ def test_a_token_is_asked_for(tmp_path):
     fails_in_one_line(retint("serve", "--host", "0.0.0.0", "--token", ""), "--token is empty")
 
 
+def test_pages_of_other_sites_cannot_send_anything(client):
+    photo = {"photo": CAT.read_bytes()}
+    for address in ("/v1/jobs", "/v1/colorize", "/gradio_api/upload"):
+        answer = client.post(address, files=photo, headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 403
+        assert "another site" in answer.json()["error"]
+    for site in ("same-origin", "none"):
+        answer = client.post("/v1/colorize", files=photo, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 200
+    assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link
+
+
+def test_the_log_has_no_names_of_photographs(client, caplog):
+    with caplog.at_level("INFO", "retint.web"):
+        client.get("/gradio_api/file=/tmp/gradio/0a/grandmother.jpg")
+    assert "/gradio_api/file=" in caplog.text
+    assert "grandmother" not in caplog.text
+
+
 def test_requests_are_counted_and_named(client):
     answer = client.get("/healthz", headers={"X-Request-ID": "mine-1"})
     assert answer.headers["x-request-id"] == "mine-1"

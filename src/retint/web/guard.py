@@ -32,6 +32,7 @@ _LINGER = 5.0  # seconds that the rest of a refused upload is read and thrown aw
 _LEFT = 499  # status, in log and counters, of requests whose client did not wait: as in nginx
 # The counters' names of methods; of any other there would be a row for each that a client makes up.
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}")
 # Of every answer that has none of its own. Browsers then fetch nothing from elsewhere, show the
 # page in no other's frame, and take no photograph for a script. Gradio writes scripts into it.
@@ -84,7 +85,7 @@ class Guard:
         try:
             app = self._entry.answer(scope, headers) or self._app
             if app is self._app and scope["path"] not in OPEN_PATHS:
-                self._admit(headers)
+                self._admit(scope["method"], headers)
             most = self._admit_length(scope, headers)
             deadline = asyncio.get_running_loop().time() + self._settings.seconds
             counted = _counted(receive, most, deadline)
@@ -104,15 +105,22 @@ class Guard:
             line = {
                 "request": request.id,
                 "method": scope["method"],
-                "path": scope["path"],
+                # Of an upload of the page, the path ends with the photograph's name.
+                "path": "".join(scope["path"].partition("file=")[:2]),
                 "status": request.status,
                 "seconds": round(seconds, 3),
             }
             log.info(json.dumps(line))
 
-    def _admit(self, headers: MutableMapping[str, bytes]) -> None:
+    def _admit(self, method: str, headers: MutableMapping[str, bytes]) -> None:
         if not self._entry.admits(headers):
             raise _RefusedError(401, "send the service's token as Authorization: Bearer TOKEN")
+        # Browsers let any page send a form to any address, and say here that they do. Where there
+        # is a token, such a form lacks it: cookies that are lax stay behind. Origin would tell
+        # older browsers, too, but not behind a proxy that passes its own Host.
+        foreign = headers.get("sec-fetch-site") == b"cross-site"
+        if self._settings.token is None and method in _CHANGING and foreign:
+            raise _RefusedError(403, "a page of another site may not send this")
 
     def _admit_length(
         self, scope: MutableMapping[str, Any], headers: MutableMapping[str, bytes]
