@@ -6,8 +6,10 @@ and what a person does there; pictures and files have addresses of their own (`p
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -148,25 +150,35 @@ def _add_batch(jobs: tuple[JobStore, JobWorker], models: list[str], settings: Se
     model = model_choice(models)
     recolor = gr.Checkbox(label="Replace colours that photographs have already")
     drop = drop_area("Drop many photographs", "drop-many")
+    handed_in = gr.State([])  # of the paths that `drop` lists
     progress = gr.HTML(elem_classes="plain")
 
     async def work(
-        paths: list[str] | None, strength: float, model: str, recolor: bool
-    ) -> AsyncIterator[str]:
-        if not paths:
+        paths: list[str] | None,
+        handed_in: list[str],
+        earlier: str | None,
+        strength: float,
+        model: str,
+        recolor: bool,
+    ) -> AsyncIterator[tuple[Any, list[str]]]:
+        """Make a job of what was added to the list, and show it above the earlier ones."""
+        paths = paths or []
+        added = (Counter(paths) - Counter(handed_in)).elements()
+        files = [Path(path) for path in added]
+        if not files:
+            yield gr.skip(), paths
             return
-        files = [Path(path) for path in paths]
         wish = Wish(Options(strength=strength), recolor=recolor, model=model)
         try:
             async for table in color_many(files, wish, *jobs, settings):
-                yield table
+                yield table + (earlier or ""), paths
         except (RetintError, BusyError) as error:
             tell(error)
 
     drop.change(
         work,
-        [drop, strength, model, recolor],
-        progress,
+        [drop, handed_in, progress, strength, model, recolor],
+        [progress, handed_in],
         show_progress="hidden",
         api_visibility="private",
     )
