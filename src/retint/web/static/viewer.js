@@ -42,23 +42,44 @@ function show() {
 
 function load(image, address) {
   const wanted = address + (whole ? "&whole=true" : "");
-  if (image.getAttribute("src") === wanted) return;
+  if (image.dataset.wanted === wanted) return;
   note.textContent = "Colouring\u2026";
   stage.setAttribute("aria-busy", "true");
+  image.dataset.wanted = wanted;
   image.src = wanted;
 }
 
-function settle() {
+function settle(event) {
+  if (event.target.src.startsWith("blob:")) URL.revokeObjectURL(event.target.src);
   if (![before, after].every((image) => image.complete)) return;
-  note.textContent = "";
   stage.setAttribute("aria-busy", "false");
+  if ([before, after].every((image) => image.dataset.wanted)) note.textContent = "";
 }
 
+// A picture does not tell why there is none: asked for once more, the service does, or it works.
 async function fail(event) {
-  const answer = await fetch(event.target.src);
-  const known = !answer.ok && answer.headers.get("content-type") === "application/json";
-  note.textContent = known ? (await answer.json()).error : "It did not work: try again.";
-  event.target.removeAttribute("src");
+  const image = event.target;
+  const wanted = image.dataset.wanted;
+  let told = "It did not work: try again.";
+  if (image.getAttribute("src") === wanted) { // and not what was fetched here
+    try {
+      const answer = await fetch(wanted);
+      const picture = answer.ok && await answer.blob();
+      if (image.dataset.wanted !== wanted) return;
+      if (picture) {
+        image.src = URL.createObjectURL(picture);
+        return;
+      }
+      if (answer.headers.get("content-type") === "application/json") {
+        told = (await answer.json()).error;
+      }
+    } catch { /* the service was not reached */ }
+  }
+  if (image.dataset.wanted !== wanted) return;
+  delete image.dataset.wanted; // so that it is asked for again
+  image.removeAttribute("src");
+  note.textContent = told;
+  stage.setAttribute("aria-busy", "false");
 }
 
 function mark(hint, value) {
