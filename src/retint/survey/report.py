@@ -40,7 +40,7 @@ class Rate:
         fooled: of these.
         rate: the share.
         wilson: its interval, if all answers were independent.
-        bootstrap: its interval over raters.
+        bootstrap: its interval over raters; None of a single one, who says nothing of others.
         power: raters for a narrower one.
     """
 
@@ -49,7 +49,7 @@ class Rate:
     fooled: int
     rate: float
     wilson: Interval
-    bootstrap: Interval
+    bootstrap: Interval | None
     power: Power
 
 
@@ -177,7 +177,7 @@ def _rate(sessions: Sequence[Session]) -> Rate | None:
         fooled=int(fooled.sum()),
         rate=float(fooled.sum() / trials.sum()),
         wilson=wilson(int(fooled.sum()), int(trials.sum())),
-        bootstrap=cluster_bootstrap(fooled, trials),
+        bootstrap=cluster_bootstrap(fooled, trials) if len(sessions) > 1 else None,
         power=power(fooled, trials),
     )
 
@@ -209,7 +209,7 @@ def table_of(results: Results) -> Table:
 def _row(name: str, rate: Rate | None) -> list[str]:
     if rate is None:
         return [name, "0", "0", *[_NONE] * 4]
-    bootstrap = str(rate.bootstrap) if rate.raters > 1 else _NONE
+    bootstrap = _NONE if rate.bootstrap is None else str(rate.bootstrap)
     return [
         name,
         str(rate.raters),
