@@ -1,5 +1,6 @@
-"""The service on a port of its own."""
+"""The service on a port of its own, and the browser that is installed."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,11 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 
 from retint import Colorizer
 from retint.web.app import create_app
 from retint.web.settings import Settings
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser, or what uses it is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed here")
+    with playwright.sync_playwright() as started:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import signal
 import zipfile
 from pathlib import Path
@@ -17,15 +16,10 @@ from retint.export import build_generator, export_generator, read_onnx_weights
 from retint.model import model_path, open_model
 from retint.models import Readout
 from retint.training.recipe import load_recipe
-from serving import command, served
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from serving import CHROMIUM, chromium, command, served
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 CAT = SAMPLES / "cat.jpg"
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 WAIT = 30_000  # milliseconds: machines are busy at times
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed here")
@@ -57,11 +51,8 @@ def client(tmp_path_factory, grey_model):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
+    with chromium() as launched:
+        yield launched
 
 
 @pytest.fixture
@@ -210,6 +201,34 @@ def test_a_variant_is_picked_and_the_slider_moved_by_keyboard(page):
 
 
 @needs_chromium
+@pytest.mark.parametrize("how", ["once", "unreached", "refused"])
+def test_a_picture_that_does_not_come_is_told_or_asked_for_once_more(page, how):
+    asked = []
+
+    def hold_up(route):
+        asked.append(route.request.url)
+        if how == "refused":
+            route.fulfill(status=503, json={"error": "too many wait"})
+        elif how == "unreached" or len(asked) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.context.route("**/after*", hold_up)
+    drop(page, CAT)
+    if how == "once":
+        page.wait_for_function("document.querySelector('.viewer .after').naturalWidth > 0")
+        assert page.locator(".viewer .note").inner_text() == ""
+    else:
+        words = "too many wait" if how == "refused" else "It did not work"
+        page.locator(".viewer .note", has_text=words).wait_for()
+    assert len(asked) == 2
+    page.context.unroute("**/after*", hold_up)
+    page.get_by_label("Strength").first.fill("0.5")
+    after(page, "strength=0.5")
+
+
+@needs_chromium
 def test_another_model_is_chosen(page, grey_model, tmp_path):
     drop(page, CAT)
     after(page, "model=default")
@@ -248,6 +267,22 @@ def test_many_come_back_in_one_archive(page, tmp_path):
     page.get_by_role("row", name="text.jpg").get_by_text("not a picture").wait_for()
     assert retint("colorize", CAT, "-o", tmp_path / "a.jpg").returncode == 0
     assert archive.read("001-cat-color.jpg") == (tmp_path / "a.jpg").read_bytes()
+
+
+@needs_chromium
+def test_only_what_is_added_to_many_becomes_a_job(page, tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jpg").write_bytes(CAT.read_bytes() + name.encode())
+    page.get_by_role("tab", name="Many").click()
+    drop(page, tmp_path / "a.jpg", tmp_path / "b.jpg", into="#drop-many")
+    page.get_by_text("2 of 2 photographs coloured").wait_for()
+    page.get_by_label("Remove this file").first.click()
+    page.get_by_label("Remove this file").nth(1).wait_for(state="detached")
+    drop(page, tmp_path / "c.jpg", into="#drop-many")
+    page.get_by_text("1 of 1 photographs coloured").wait_for()
+    rows = page.locator(".batch tbody tr td:first-child").all_inner_texts()
+    assert rows == ["c.jpg", "a.jpg", "b.jpg"]
+    assert page.get_by_text("Download all as one archive").count() == 2
 
 
 @needs_chromium
