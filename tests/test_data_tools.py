@@ -7,14 +7,17 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from imagecodecs import cms_profile
 from PIL import Image, ImageOps
 from upath import UPath
 
 from commands import fails_in_one_line, retint, retint_here
 from retint.dataset.stats import figure_of, measure_pictures
+from retint.photo import read_photo
 from retint.pictures import find_pictures, open_picture
 from retint.training.data import load_photographs
 from retint.training.recipe import Data
@@ -42,6 +45,18 @@ def mixed(four: Path) -> Path:
     Image.new("RGB", (20, 100), (90, 0, 90)).save(four / "tiny.png")
     (four / "text.jpg").write_text("no picture")
     return four
+
+
+def test_profiles_are_heeded_as_in_colouring(four):
+    """Cameras write Display P3 and Adobe RGB: the same numbers are other colours there."""
+    chelsea = four / "chelsea.jpg"
+    with Image.open(chelsea) as image:
+        image.save(chelsea, quality=92, icc_profile=cms_profile("adobergb"))
+    picture = next(one for one in find_pictures(four) if one.file == chelsea)
+    learnt = np.asarray(open_picture(picture)).astype(int)
+    assert np.abs(learnt - read_photo(chelsea).pixels).max() <= 1
+    with Image.open(chelsea) as image:
+        assert np.abs(learnt - np.asarray(image)).mean() > 2
 
 
 def shards_of(folder: Path) -> dict[str, bytes]:

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from retint.errors import RetintError, lacks_memory
 from retint.photo import is_output
+from retint.photo.profiles import to_srgb
 from retint.remote import named_errors, steadily
 from retint.rows import TABLES, images_of, rows_of
 
@@ -224,7 +225,7 @@ def look_at_all(
 
 
 def open_picture(picture: Picture) -> Image.Image | str:
-    """The picture in RGB and upright, or why it cannot be used."""
+    """The picture in sRGB and upright, or why it cannot be used."""
     data = _read(picture)
     return data if isinstance(data, str) else _open(data)
 
@@ -234,7 +235,7 @@ def _open(data: bytes) -> Image.Image | str:
         with Image.open(io.BytesIO(data)) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
                 return f"too large ({opened.width} x {opened.height})"
-            image = ImageOps.exif_transpose(opened).convert("RGB")
+            image = _in_srgb(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError:  # whose text names an object in memory
         return "unreadable (not a picture)"
     except Exception as error:  # each decoder has errors of its own
@@ -246,10 +247,21 @@ def _open(data: bytes) -> Image.Image | str:
     return image
 
 
+def _in_srgb(image: Image.Image) -> Image.Image:
+    if image.mode != "CMYK":
+        image = image.convert("RGB")
+    profile = image.info.get("icc_profile")
+    if profile:  # of a camera or a press, with other colours for the same numbers
+        pixels = to_srgb(np.asarray(image), profile)
+        if pixels.shape[2] == 3:
+            return Image.fromarray(pixels)
+    return image.convert("RGB")
+
+
 def decode(
     picture: Picture, resize: Callable[[Image.Image], Image.Image]
 ) -> NDArray[np.uint8] | str:
-    """Pixels (H, W, 3) of a colour photograph, upright and resized, or why it is of no use."""
+    """Pixels (H, W, 3) of a colour photograph in sRGB, upright, resized; or why it is of no use."""
     data = _read(picture)
     return data if isinstance(data, str) else decode_data(data, resize)
 
