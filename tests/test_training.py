@@ -15,17 +15,20 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.model import model_path, open_model
+from retint.models import create_generator
 from retint.pictures import find_pictures
 from retint.training.comparison import compare_runs
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
+from retint.training.networks import Networks
 from retint.training.recipe import Data, list_recipes, load_recipe
 
 TINY = (
@@ -362,6 +365,18 @@ def test_a_model_that_knows_one_colouring_is_asked_for_no_more(tmp_path):
     asked = ("colorize", cat, "--model", tmp_path / "one.onnx", "-o", tmp_path / "out")
     fails_in_one_line(retint(*asked, "--samples", 2), "one.onnx", "leave out --samples")
     assert retint(*asked).returncode == 0
+
+
+def test_a_pretrained_encoder_stays_what_it_is():
+    recipe = load_recipe(
+        "unet-gan",
+        ("generator.name=encoder-unet", "generator.options.backbone=tf_efficientnet_lite0"),
+    )
+    generator = Networks(recipe, Accelerator(cpu=True), None).bare
+    pretrained = create_generator("encoder-unet", backbone="tf_efficientnet_lite0").state_dict()
+    weights = generator.state_dict()
+    assert all(torch.equal(weights[n], pretrained[n]) for n in weights if n.startswith("encoder."))
+    assert float(weights["ab_head.weight"].std()) == pytest.approx(0.02, rel=0.2)
 
 
 @pytest.mark.parametrize("init", ["default", "nothing.onnx", "text.onnx", "text.safetensors"])

@@ -48,7 +48,8 @@ class Networks:
         bare = create_generator(network.name, **network.options)
         _check_sizes(recipe, bare)
         if network.init is not None:
-            initialize(bare, network.init)
+            for part in bare.from_scratch():
+                initialize(part, network.init)
         self.base = _load_initial(bare, init) if init is not None else None
         self.bare: Generator = self._placed(bare)
         self.ema = copy.deepcopy(self.bare).requires_grad_(False).eval() if recipe.ema else None

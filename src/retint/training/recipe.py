@@ -53,7 +53,9 @@ class Network(_Section):
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
-    init: Scheme | None = Field("normal", description="initial weights; null keeps the network's")
+    init: Scheme | None = Field(
+        "normal", description="initial weights of what is not pretrained; null keeps the network's"
+    )
 
 
 class Stage(_Section):
