@@ -158,7 +158,7 @@ def reproduce(
         typer.Argument(
             parser=path_or_url,
             metavar="PHOTOS",
-            help="Colour photographs, the report had 5000: a folder or a tar.",
+            help="Colour photographs, the report had 5000: a folder, archives of them, or a URL.",
         ),
     ],
     out: Annotated[
