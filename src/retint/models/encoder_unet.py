@@ -47,6 +47,8 @@ class EncoderUNet(Generator):
         palette: bool = False,
     ) -> None:
         super().__init__()
+        if not 1 <= len(decoder_channels) <= 5:
+            raise TypeError(f"decoder_channels has {len(decoder_channels)} entries, not 1 to 5")
         self._pretrained = pretrained
         self.takes_hints = takes_hints
         self.palette_size = len(ab_palette()) if palette else 0

@@ -68,5 +68,5 @@ def create_generator(name: str, **options: Any) -> Generator:
         raise RetintError(f"no generator is called '{name}': choose one of {known}")
     try:
         return _generators[name](**options)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise RetintError(f"generator '{name}' cannot be built: {error}") from error
