@@ -176,6 +176,46 @@ def test_what_a_file_carries_survives_and_is_upright(colour, format_, bits):
         assert image.getexif().get(0x0112, 1) == 1
 
 
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+def test_exif_that_is_not_ascii_survives(colour, format_):
+    exif = exif_with_orientation(1)
+    exif[0x013B] = "J__rgen"
+    exif[0x8769] |= {0xA430: "J__rgen"}
+    exif[0x8825] = {0x12: "J__rgen"}
+    name = "Jürgen".encode()
+    data = exif.tobytes().replace(b"J__rgen", name)  # Pillow itself would write question marks
+    written = encode_photo(read_photo(by_pillow(colour, "JPEG", exif=data)), format_)
+    again = encode_photo(read_photo(written), "JPEG")
+    assert written.count(name) == again.count(name) == 3
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF"])
+def test_all_that_exif_tells_survives(colour, format_):
+    exif = exif_with_orientation(1)
+    exif[0x010E], exif[0x0131] = "A bridge", "scanner"
+    exif[0x0132] = "1938"  # not as the standard wants it
+    exif[0x4746], exif[0x4749], exif[0x9C9C] = 4, 75, "Brücke".encode("utf-16-le")
+    data = by_pillow(colour, "JPEG", exif=exif)
+    kept = Image.Exif()
+    kept.load(read_photo(encode_photo(read_photo(data), format_)).exif)
+    assert {tag: kept.get(tag) for tag in exif if tag not in (0x0112, 0x8769)} == {
+        tag: value for tag, value in exif.items() if tag not in (0x0112, 0x8769)
+    }
+
+
+def test_exif_of_a_bigtiff(colour, monkeypatch):
+    exif = exif_with_orientation(1)
+    exif[0x8825] = {1: "N"}
+    photo = read_photo(by_pillow(colour, "JPEG", exif=exif))
+    monkeypatch.setattr("retint.photo.tiff._CLASSIC_LIMIT", 0)
+    written = encode_photo(photo, "TIFF")
+    assert written.startswith(b"II+")
+    kept = Image.Exif()
+    kept.load(read_photo(written).exif)
+    assert kept.get_ifd(0x8769)[0x9003] == "1938:01:02 03:04:05"
+    assert kept.get_ifd(0x8825) == {1: "N"}
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_colours_come_back_in_the_profile_they_came_in(colour, dtype):
     profile = cms_profile("adobergb")
@@ -268,7 +308,7 @@ def test_the_time_of_the_last_change_is_kept(grey, tmp_path):
 def test_a_file_is_never_overwritten_unasked(grey, tmp_path):
     grey.save(tmp_path / "a.jpg")
     before = (tmp_path / "a.jpg").read_bytes()
-    with pytest.raises(RetintError, match="--overwrite"):
+    with pytest.raises(RetintError, match="ask for overwrite"):
         write_photo(read_photo(tmp_path / "a.jpg"), tmp_path / "a.jpg")
     assert (tmp_path / "a.jpg").read_bytes() == before
     assert list(tmp_path.iterdir()) == [tmp_path / "a.jpg"]

@@ -34,6 +34,19 @@ _TELLING = {
 }
 
 
+class _Text(str):
+    """Text of EXIF, a character for each of its bytes, which are most often UTF-8.
+
+    So Pillow reads it; but when writing, it puts a question mark for all that is not ASCII.
+    """
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:  # noqa: ARG002
+        """The bytes, whatever encoding Pillow asks for."""
+        return str.encode(self, "latin-1", "replace")
+
+
 def exif_bytes(
     main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]], orientation: int
 ) -> bytes | None:
@@ -48,10 +61,10 @@ def exif_bytes(
     kept = Image.Exif()
     for tag, value in main.items():
         if tag in _TELLING:
-            kept[swapped.get(tag, tag)] = value
+            kept[swapped.get(tag, tag)] = _with_text(value)
     for directory in BELOW:
         values = {
-            swapped.get(tag, tag): value
+            swapped.get(tag, tag): _with_text(value)
             for tag, value in below.get(directory, {}).items()
             if tag != _INTEROPERABILITY
         }
@@ -61,11 +74,24 @@ def exif_bytes(
 
 
 def directories(exif: bytes) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:
-    """Tags of the main directory, and the EXIF and GPS directories by their tag."""
+    """Tags of the main directory, and the EXIF and GPS directories by their tag.
+
+    Texts encode as the bytes that they were, so that they can be written again.
+    """
     parsed = Image.Exif()
     parsed.load(exif)
-    below = {tag: dict(parsed.get_ifd(tag)) for tag in BELOW if tag in parsed}
-    return {tag: value for tag, value in parsed.items() if tag not in below}, below
+    below = {
+        directory: {tag: _with_text(value) for tag, value in parsed.get_ifd(directory).items()}
+        for directory in BELOW
+        if directory in parsed
+    }
+    return {tag: _with_text(value) for tag, value in parsed.items() if tag not in below}, below
+
+
+def _with_text(value: Any) -> Any:
+    if isinstance(value, tuple):  # of one, in directories that are not the main one
+        return tuple(map(_with_text, value))
+    return _Text(value) if isinstance(value, str) else value
 
 
 def xmp_bytes(xmp: Any) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import IO, Any, cast
 
@@ -21,7 +21,6 @@ from retint.photo.pillow import MOST_DPI, scaled_to_16_bit, upright
 from retint.photo.profiles import from_srgb, to_srgb
 
 _XMP, _IPTC, _ICC = 700, 33723, 34675
-_DESCRIPTION, _SOFTWARE, _DATE = 270, 305, 306  # tags that tifffile writes by itself
 _KEPT_COMPRESSIONS = ("NONE", "LZW", "ADOBE_DEFLATE", "PACKBITS", "ZSTD")
 _SAME = {"DEFLATE": "ADOBE_DEFLATE"}  # an old number of the same
 _PREDICTED = ("LZW", "ADOBE_DEFLATE", "ZSTD")
@@ -29,10 +28,11 @@ _INCH, _CENTIMETRE = 2, 3  # units of resolution
 _REDUCED, _MASK = 1, 4  # kinds of pages that are no pictures of their own
 _BEGINNINGS = {  # of files, by tifffile's byte order and whether they are BigTIFF
     ("<", False): b"II*\0\0\0\0\0",
-    ("<", True): b"II+\0\x08\0\0\0",
+    ("<", True): b"II+\0\x08\0\0\0" + b"\0" * 8,
     (">", False): b"MM\0*\0\0\0\0",
-    (">", True): b"MM\0+\0\x08\0\0",
+    (">", True): b"MM\0+\0\x08\0\0" + b"\0" * 8,
 }
+_MOST_SHORT = 65_535
 _BESIDE = 1  # from the tags of the EXIF and GPS directories to unused ones
 _CLASSIC_LIMIT = 3_900_000_000  # bytes; larger files are BigTIFF
 _MOST_PAGES = 10_000
@@ -86,7 +86,7 @@ def _pages(file: TiffFile) -> Iterator[TiffPage]:
 
 
 def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
-    main = {tag.code: tag.value for tag in page.tags if tag.code not in RESOLUTION}
+    main = {tag.code: _as_read(tag.value) for tag in page.tags if tag.code not in RESOLUTION}
     below = {tag: _directory(page, tag, stream) for tag in BELOW if tag in main}
     orientation = int(main.get(ORIENTATION, 1))
     dpi = _dpi(page)
@@ -190,6 +190,11 @@ def _directory(page: TiffPage, tag: int, stream: IO[bytes]) -> dict[int, Any]:
     return dict(directory)
 
 
+def _as_read(value: Any) -> Any:
+    """Text with a character for each byte, as Pillow reads it; tifffile decodes it."""
+    return value.encode().decode("latin-1") if isinstance(value, str) else value
+
+
 def _bytes_of(page: TiffPage, tag: int) -> bytes | None:
     found = page.tags.get(tag)
     if found is None:
@@ -229,7 +234,7 @@ def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
     extra: list[Any] = [(_XMP, "B", len(page.xmp), page.xmp, True)] if page.xmp else []
     if page.iptc:
         extra.append((_IPTC, "B", len(page.iptc), page.iptc, True))
-    extra += [(tag, "s", 0, str(value), True) for tag, value in main.items() if _is_text(value)]
+    extra += _extra_tags(main)
     # Where the directories will lie is not known yet, and their own tags tifffile refuses.
     extra += [(tag + _BESIDE, "Q" if big else "I", 1, 0, True) for tag in below]
     file.write(
@@ -242,21 +247,21 @@ def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
         iccprofile=icc_profile,
         resolution=page.dpi,
         resolutionunit=_INCH if page.dpi else None,
-        description=_text(main, _DESCRIPTION),
-        software=_text(main, _SOFTWARE) or False,
-        datetime=_text(main, _DATE),
+        software=False,
         metadata=None,
         extratags=extra,
     )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.isascii()
-
-
-def _text(tags: dict[int, Any], tag: int) -> str | None:
-    value = tags.get(tag)
-    return value if _is_text(value) else None
+def _extra_tags(main: Mapping[int, Any]) -> Iterator[tuple[int, str, int, Any, bool]]:
+    """Tags of the main directory, as tifffile takes them; resolutions it writes by itself."""
+    for tag, value in main.items():
+        if isinstance(value, str):
+            yield tag, "s", 0, value.encode("latin-1"), True
+        elif isinstance(value, bytes):
+            yield tag, "B", len(value), value, True
+        elif isinstance(value, int) and 0 <= value <= _MOST_SHORT and tag not in RESOLUTION:
+            yield tag, "H", 1, value, True
 
 
 def _append_exif(stream: IO[bytes], pages: Sequence[Photo], *, big: bool) -> None:
