@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from dataclasses import replace
 
 import cv2
@@ -241,6 +242,18 @@ def test_a_grey_profile_is_heeded(colour):
     assert np.abs(photo.pixels[0] - srgb * 255).max() < 1.5
 
 
+@pytest.mark.parametrize("mode", ["P", "RGBA"])
+def test_grey_of_three_channels_keeps_its_lightness_in_a_profile(grey, mode):
+    profile = cms_profile("adobergb")
+    pixels = np.asarray(grey)
+    data = by_pillow(pixels, "PNG", mode, icc_profile=profile)
+    photo = read_photo(data)
+    coloured = replace(photo, pixels=np.dstack([photo.pixels] * 3), alpha=None)
+    with Image.open(io.BytesIO(encode_photo(coloured))) as written:
+        assert written.info["icc_profile"] == profile
+        assert np.abs(np.asarray(written).astype(int) - pixels[:, :, None]).mean() < 0.5
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".jp2"])
 def test_sixteen_bits_survive(tmp_path, suffix):
     ramp = np.linspace(0, 65535, 6000).astype(np.uint16).reshape(60, 100)
@@ -249,6 +262,14 @@ def test_sixteen_bits_survive(tmp_path, suffix):
     assert (photo.pixels == ramp).all()
     write_photo(photo, tmp_path / f"b{suffix}")
     assert (read_photo(tmp_path / f"b{suffix}").pixels == ramp).all()
+
+
+def test_sixteen_bits_behind_many_boxes_of_jpeg_2000(deep):
+    stream = io.BytesIO()
+    Image.fromarray(deep[:, :, 1].copy()).save(stream, "JPEG2000")
+    data, at = stream.getvalue(), stream.getvalue().index(b"jp2c") - 4
+    box = struct.pack(">I4s", 8 + 5000, b"free") + bytes(5000)
+    assert (read_photo(data[:at] + box + data[at:]).pixels == deep[:, :, 1]).all()
 
 
 @pytest.mark.parametrize("bits", [12, 16])
@@ -318,6 +339,8 @@ def test_what_cannot_be_read_is_said_clearly(colour):
     floats = by_tifffile(colour.astype(np.float32), photometric="rgb")
     with pytest.raises(RetintError, match="floating-point"):
         read_photo(floats)
+    with pytest.raises(RetintError, match="neither 8 nor 16 bits"):
+        read_photo(b"Pf\n2 1\n-1.0\n" + np.linspace(0, 1, 2).astype("<f4").tobytes())
     with pytest.raises(RetintError, match="PDF"):
         read_photo(b"%PDF-1.7 ...")
     frames = [Image.fromarray(colour), Image.fromarray(255 - colour)]

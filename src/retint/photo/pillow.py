@@ -23,7 +23,7 @@ from retint.photo.metadata import (
     xmp_bytes,
 )
 from retint.photo.picture import Photo, Pixels, is_grey, to_8_bit
-from retint.photo.profiles import from_srgb, to_srgb
+from retint.photo.profiles import color_space, from_srgb, to_srgb
 
 MOST_DPI = 65_536
 """Beyond what JPEG can say: no resolution of a photograph."""
@@ -118,6 +118,8 @@ def _pixels(
     """Pixels in sRGB, and alpha."""
     if depth > 8:
         pixels, alpha = _deep_pixels(cast(str, image.format), stream, depth)
+    elif image.mode.startswith(("I", "F")):
+        raise RetintError("neither 8 nor 16 bits a channel: save it as PNG with 16 bits")
     else:
         alpha = None
         if image.has_transparency_data:
@@ -127,31 +129,38 @@ def _pixels(
             pixels = np.asarray(image)
         else:
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    if pixels.ndim == 3 and pixels.shape[2] == 3 and image.mode in ("P", "RGBA"):
-        pixels = pixels[:, :, 0] if is_grey(pixels) else pixels
+    spread = image.mode in ("P", "RGBA")  # over three channels, though it may be grey
+    if spread and icc_profile and color_space(icc_profile) == "gray":
+        pixels = _narrowed(pixels)
     if icc_profile:
         pixels = to_srgb(pixels, icc_profile)
+    if spread:
+        pixels = _narrowed(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 4:  # of a press, with a profile that does not fit
         pixels = np.asarray(image.convert("RGB"))
     return pixels, alpha
 
 
+def _narrowed(pixels: Pixels) -> Pixels:
+    """One channel of three that are equal."""
+    return pixels[:, :, 0] if pixels.ndim == 3 and is_grey(pixels) else pixels
+
+
 def _depth(image: Image.Image, stream: IO[bytes]) -> int:
     """Bits a channel; Pillow shows 8 of some files that have 16."""
-    if image.mode.startswith(("I", "F")) and image.format not in ("PNG", "JPEG2000", "PPM"):
-        raise ValueError("neither 8 nor 16 bits a channel")
     stream.seek(0)
     if image.format == "PNG":
         return stream.read(25)[24]  # in IHDR, the first chunk of any PNG
     if image.format == "JPEG2000":
-        header = stream.read(4096)
-        start = header.find(_CODESTREAM)
-        return (header[start + 42] & 0x7F) + 1 if start >= 0 else 8
+        data = stream.read()  # boxes of any length may precede it
+        start = data.find(_CODESTREAM)
+        return (data[start + 42] & 0x7F) + 1 if start >= 0 else 8
     if image.format == "PPM":
         most = cast(Any, image).tile[0].args[-1]
         if image.mode == "RGB" and isinstance(most, int) and most & (most + 1) == 0:
             return most.bit_length()
-    return 16 if image.mode.startswith("I") else 8
+        return 16 if image.mode.startswith("I") else 8
+    return 8
 
 
 def _deep_pixels(format_name: str, stream: IO[bytes], depth: int) -> tuple[Pixels, Pixels | None]:
