@@ -126,13 +126,18 @@ def losses(photo: Photo, path: Path) -> list[str]:
     """What a photograph has that a file of this name will not hold, in words."""
     format_ = format_of(path)
     parts = {
-        "further pages": photo.pages and format_.name != "TIFF",
+        "further pages": photo.pages and not format_.pages,
         "transparency": photo.alpha is not None and not format_.alpha,
         "16 bits": photo.pixels.dtype == np.uint16 and not format_.deep,
         "EXIF": photo.exif and not format_.metadata,
         "IPTC records": photo.iptc and format_.name not in ("JPEG", "TIFF"),
     }
     return [name for name, is_lost in parts.items() if is_lost]
+
+
+def with_pages_of(photo: Photo, format_name: str) -> Photo:
+    """The photograph with those of its pages that a format can hold."""
+    return photo if FORMATS[format_name].pages else replace(photo, pages=())
 
 
 def describe_photo(path: Path) -> dict[str, str]:
