@@ -14,12 +14,17 @@ from PIL import Image
 
 from retint.errors import RetintError
 from retint.photo import encode_photo, read_photo, write_photo
+from retint.photo.provenance import Provenance, read_provenance, stamped
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
     b'syntax-ns#"><rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
     b'tiff:Orientation="6" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="print"/>'
     b"</rdf:RDF></x:xmpmeta>"
+)
+_SCAN = (
+    b'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    b'Iptc4xmpExt:DigitalSourceType="negative"'
 )
 IPTC = b"\x1c\x02\x05\x00\x05title"
 
@@ -294,6 +299,21 @@ def test_a_print_in_inks_over_luma(colour):
     inks = 255 - np.dstack((colour, np.full_like(colour[:, :, 0], 255)))
     data = jpeg8_encode(255 - inks, colorspace="CMYK", outcolorspace="YCCK", level=95)
     assert np.abs(read_photo(data).pixels.astype(int) - colour).mean() < 3
+
+
+def test_a_new_stamp_takes_the_place_of_one_that_others_wrote_anew():
+    first, second = (Provenance(*[word] * 9) for word in ("first", "second"))
+    once = stamped(XMP.replace(b'dc:format="print"', _SCAN), first)
+    end = b"</rdf:RDF>"
+    element = b'<rdf:Description rdf:about=""><retint:tool>first</retint:tool></rdf:Description>'
+    rated = once.replace(b' retint:tool="first"', b' xmlns:xmp="urn:xmp" xmp:Rating="5"')
+    rated = rated.replace(end, element + end)  # as exiftool writes it
+    assert read_provenance(rated)["tool"] == "first"
+    twice = stamped(rated, second)
+    assert b"first" not in twice
+    assert b'Rating="5"' in twice
+    found = read_provenance(twice)
+    assert (found["tool"], found["original_source_type"]) == ("second", "negative")
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".pgm", ".jp2"])

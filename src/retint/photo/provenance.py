@@ -101,9 +101,15 @@ def read_provenance(xmp: bytes | None) -> dict[str, str]:
     return {
         name.removeprefix(f"{{{_OWN}}}"): value
         for entry in root.iter(f"{{{_RDF}}}Description")
-        for name, value in entry.items()
-        if name.startswith(f"{{{_OWN}}}")
+        for name, value in _own(entry).items()
     }
+
+
+def _own(entry: ElementTree.Element) -> dict[str, str]:
+    """Retint's own properties by their tags: attributes, or elements, as exiftool writes them."""
+    elements = ((child.tag, child.text or "") for child in entry)
+    found = {**dict(elements), **entry.attrib}
+    return {name: value for name, value in found.items() if name.startswith(f"{{{_OWN}}}")}
 
 
 def _parse(xmp: bytes | None) -> tuple[ElementTree.Element | None, list[tuple[str, str]]]:
@@ -152,11 +158,13 @@ def _take_source_type(described: ElementTree.Element) -> str | None:
         for child in entry.findall(_SOURCE_TYPE):
             found = child.text or child.get(f"{{{_RDF}}}resource") or found
             entry.remove(child)
-        own = [name for name in entry.attrib if name.startswith(f"{{{_OWN}}}")]
-        earlier = entry.get(f"{{{_OWN}}}original_source_type")
+        own = _own(entry)
         for name in own:
-            del entry.attrib[name]
-        found = earlier or found
-        if own and not len(entry):
+            entry.attrib.pop(name, None)
+        for child in list(entry):
+            if child.tag in own:
+                entry.remove(child)
+        found = own.get(f"{{{_OWN}}}original_source_type") or found
+        if own and not len(entry) and set(entry.attrib) <= {f"{{{_RDF}}}about"}:
             described.remove(entry)
     return found
