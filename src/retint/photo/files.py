@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -20,7 +22,7 @@ from retint.photo.metadata import xmp_bytes
 from retint.photo.picture import Photo, Pixels
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
-from retint.whole import partial_path, whole_file
+from retint.whole import partial_path, replace_whole, whole_file
 
 QUALITY = 95
 """Of JPEG, WebP, AVIF and HEIF unless another is asked for."""
@@ -29,7 +31,10 @@ _MOST_PIXELS = 500_000_000  # beyond that, a file is more likely an attack than 
 _MOST_OF_PAGES = 2_000_000_000  # pixels, together
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_KINDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-Image.MAX_IMAGE_PIXELS = None  # the limit is checked here, with a message of its own
+# Pillow's guard stays for the rest of the program, but not below what is taken here, and without
+# its warning: what it warns of is refused here in a line.
+Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class _UnfitError(RetintError):
@@ -189,7 +194,7 @@ def _write_sidecar(path: Path, xmp: bytes | None) -> None:
         return
     beside = partial_path(path)  # of the picture's own, so that what is left goes with it
     beside.write_bytes(xmp)
-    os.replace(beside, sidecar)  # noqa: PTH105 - rename, atomically
+    replace_whole(beside, sidecar)
 
 
 def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:
@@ -277,11 +282,16 @@ def _named_errors(name: str) -> Iterator[None]:
         raise RetintError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
         raise RetintError(f"{name} is not a picture that retint can read") from error
+    except Image.DecompressionBombError as error:
+        raise RetintError(f"{name} has more pixels than retint takes: cut it up") from error
     except FileNotFoundError as error:
         raise RetintError(f"{name} does not exist") from error
     except Exception as error:  # each decoder has errors of its own
         if lacks_memory(error):
             raise MemoryError from error
+        # Of the disk, but for "invalid argument": damaged files name places that there are not.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise RetintError(f"{name} cannot be read: {error.strerror}") from error
         line = _first_line(error)
         raise RetintError(f"{name} cannot be read ({line}): the file may be damaged") from error
 
