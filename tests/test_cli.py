@@ -100,6 +100,11 @@ def test_samples_differ(photo):
     assert (one != two).any()
 
 
+def test_a_date_that_is_none(photo, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "abc")
+    fails_in_one_line(retint_here("colorize", photo), "SOURCE_DATE_EPOCH is 'abc'")
+
+
 def test_a_text_file_named_jpg(tmp_path):
     (tmp_path / "a.jpg").write_text("no picture")
     fails_in_one_line(retint("colorize", tmp_path / "a.jpg"), "a.jpg", "not a picture")

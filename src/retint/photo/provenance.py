@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+from retint.errors import RetintError
+
 _META = "adobe:ns:meta/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -60,9 +62,18 @@ class Provenance:
 
 
 def now() -> str:
-    """The time, or what SOURCE_DATE_EPOCH says it is, to the second in UTC (ISO 8601)."""
+    """The time, or what SOURCE_DATE_EPOCH says it is, to the second in UTC (ISO 8601).
+
+    Raises:
+        RetintError: if it says none.
+    """
     seconds = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(seconds), UTC) if seconds else datetime.now(UTC)
+    try:
+        moment = datetime.fromtimestamp(int(seconds), UTC) if seconds else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise RetintError(
+            f"SOURCE_DATE_EPOCH is '{seconds}': give seconds since 1970, or unset it"
+        ) from error
     return moment.isoformat(timespec="seconds")
 
 
