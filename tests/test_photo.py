@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from imagecodecs import cms_profile, jpeg8_encode
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from retint.errors import RetintError
 from retint.photo import encode_photo, read_photo, write_photo
@@ -287,6 +288,38 @@ def test_deep_ppm_and_pgm(deep, tmp_path, bits):
         assert (read_photo(encode_photo(photo)).pixels == photo.pixels).all()
 
 
+def test_a_palette_of_one_bit_and_resolutions_that_are_no_fractions(colour):
+    bits = colour[:, :, 1] > 128
+    palette = (320, "H", 6, (0, 65535, 0, 0, 0, 65535), True)  # black and magenta
+    data = by_tifffile(bits, photometric="minisblack", resolution=(300, 300), extratags=[palette])
+    for tag in (282, 283):
+        data = data.replace(struct.pack("<HHI", tag, 5, 1), struct.pack("<HHI", tag, 11, 1))
+    black_is_zero = struct.pack("<HHIH", 262, 3, 1, 1)
+    photo = read_photo(data.replace(black_is_zero, struct.pack("<HHIH", 262, 3, 1, 3)))
+    assert (photo.pixels == bits[:, :, None] * np.array((255, 0, 255))).all()
+    assert photo.dpi is None
+
+
+def test_orientations_that_there_are_not_turn_nothing(colour):
+    photo = read_photo(by_pillow(colour, "JPEG", exif=exif_with_orientation(9)))
+    assert photo.pixels.shape == colour.shape
+
+
+def test_a_result_of_an_old_png_is_not_turned_again(colour):
+    exif = exif_with_orientation(6).tobytes()
+    texts = PngInfo()  # as ImageMagick wrote EXIF before PNG had a place for it
+    texts.add_text("Raw profile type exif", f"\nexif\n{len(exif):8}\n{exif.hex()}\n")
+    photo = read_photo(by_pillow(colour, "PNG", pnginfo=texts))
+    assert photo.pixels.shape == (144, 96, 3)
+    assert (read_photo(encode_photo(photo)).pixels == photo.pixels).all()
+
+
+def test_comments_are_utf_8_or_latin_1(colour):
+    for encoding in ("utf-8", "latin-1"):
+        data = by_pillow(colour, "JPEG", comment="Brücke".encode(encoding))
+        assert read_photo(data).texts == {"comment": "Brücke"}
+
+
 def test_what_loses_nothing_stays_as_it_was_compressed(colour):
     for compression in ("deflate", "adobe_deflate", "lzw", "zstd", "packbits"):
         data = by_tifffile(colour, photometric="rgb", compression=compression)
@@ -346,6 +379,16 @@ def test_the_time_of_the_last_change_is_kept(grey, tmp_path):
     assert (tmp_path / "b.jpg").stat().st_mtime == 1_000_000_000
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(grey, tmp_path, monkeypatch):
+    done = []
+    for name, do in (("fsync", os.fsync), ("replace", os.replace)):
+        monkeypatch.setattr(
+            os, name, lambda *given, name=name, do=do: (done.append(name), do(*given))
+        )
+    write_photo(read_photo(by_pillow(np.asarray(grey), "JPEG")), tmp_path / "a.jpg")
+    assert done == ["fsync", "replace"]
+
+
 def test_a_file_is_never_overwritten_unasked(grey, tmp_path):
     grey.save(tmp_path / "a.jpg")
     before = (tmp_path / "a.jpg").read_bytes()
@@ -359,6 +402,8 @@ def test_what_cannot_be_read_is_said_clearly(colour):
     floats = by_tifffile(colour.astype(np.float32), photometric="rgb")
     with pytest.raises(RetintError, match="floating-point"):
         read_photo(floats)
+    with pytest.raises(RetintError, match=r"YCbCr .* save it as RGB"):
+        read_photo(by_tifffile(colour, photometric="ycbcr"))
     with pytest.raises(RetintError, match="neither 8 nor 16 bits"):
         read_photo(b"Pf\n2 1\n-1.0\n" + np.linspace(0, 1, 2).astype("<f4").tobytes())
     with pytest.raises(RetintError, match="PDF"):

@@ -12,6 +12,7 @@ from PIL import Image
 ORIENTATION = 0x0112
 BELOW = (0x8769, 0x8825)  # tags of the EXIF and GPS directories
 RESOLUTION = (0x011A, 0x011B, 0x0128)  # horizontal, vertical, their unit
+_MOST_DPI = 65_536  # beyond what JPEG can say
 _SWAPPED = {  # when a picture is turned by a quarter: resolutions; width and height
     0x011A: 0x011B,
     0x011B: 0x011A,
@@ -92,6 +93,22 @@ def _with_text(value: Any) -> Any:
     if isinstance(value, tuple):  # of one, in directories that are not the main one
         return tuple(map(_with_text, value))
     return _Text(value) if isinstance(value, str) else value
+
+
+def orientation_of(value: Any) -> int:
+    """The orientation that a tag says, 1 to 8: 1, upright, where it says anything else."""
+    return int(value) if value in range(1, 9) else 1
+
+
+def dpi_of(horizontal: float, vertical: float) -> tuple[float, float] | None:
+    """A resolution in pixels per inch, None where it can be none of a photograph."""
+    sound = all(0 < value < _MOST_DPI for value in (horizontal, vertical))
+    return (horizontal, vertical) if sound else None
+
+
+def turned_dpi(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+    """A resolution, once `orientation` is applied to the pixels."""
+    return dpi[::-1] if dpi and orientation >= 5 else dpi
 
 
 def xmp_bytes(xmp: Any) -> bytes | None:

@@ -17,19 +17,20 @@ from retint.photo.metadata import (
     BELOW,
     ORIENTATION,
     RESOLUTION,
+    dpi_of,
     exif_bytes,
     iptc_of_jpeg,
     iptc_segment,
+    orientation_of,
+    turned_dpi,
     xmp_bytes,
 )
 from retint.photo.picture import Photo, Pixels, is_grey, to_8_bit
 from retint.photo.profiles import color_space, from_srgb, to_srgb
 
-MOST_DPI = 65_536
-"""Beyond what JPEG can say: no resolution of a photograph."""
-
 _PNG_HEADER = 33  # bytes of the signature and IHDR
 _PNG_XMP = "XML:com.adobe.xmp"
+_PNG_METADATA = (_PNG_XMP, "Raw profile type exif")  # texts that are kept as what they hold
 _INCH = 2  # as a unit of resolution
 _METRE = 39.37  # inches
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000, 42 bytes before the depth
@@ -46,7 +47,8 @@ def decode(stream: IO[bytes]) -> Photo:
         depth = _depth(image, stream)
         image.load()
         exif = image.getexif()
-        orientation = 1 if format_ == "HEIF" else exif.get(ORIENTATION, 1)  # HEIF's is applied
+        # Of HEIF it is applied.
+        orientation = 1 if format_ == "HEIF" else orientation_of(exif.get(ORIENTATION))
         icc_profile = image.info.get("icc_profile")
         pixels, alpha = _pixels(image, stream, icc_profile, depth)
         return Photo(
@@ -57,7 +59,7 @@ def decode(stream: IO[bytes]) -> Photo:
             xmp=xmp_bytes(image.info.get("xmp") or image.info.get(_PNG_XMP)),
             iptc=iptc_of_jpeg(image),
             icc_profile=icc_profile,
-            dpi=_turned(_dpi(image), orientation),
+            dpi=turned_dpi(_dpi(image), orientation),
             texts=_texts(image),
         )
 
@@ -203,24 +205,26 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
     horizontal, vertical, unit = RESOLUTION
     if dpi is None and exif.get(unit) == _INCH:  # of WebP, AVIF and HEIF
         dpi = exif.get(horizontal, 0), exif.get(vertical, 0)
-    if not dpi or not all(0 < value < MOST_DPI for value in dpi):
-        return None
     # PNG knows whole pixels a metre: 300 dpi come back as 299.9994.
-    return round(float(dpi[0]), 1), round(float(dpi[1]), 1)
-
-
-def _turned(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
-    return dpi[::-1] if dpi and orientation >= 5 else dpi
+    return dpi_of(round(float(dpi[0]), 1), round(float(dpi[1]), 1)) if dpi else None
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
     if image.format == "JPEG":
         comment = image.info.get("comment", b"")
-        return {"comment": comment.decode("utf-8", "replace")} if comment else {}
+        return {"comment": _decoded(comment)} if comment else {}
     if image.format == "PNG":
         texts = cast(Any, image).text
-        return {key: str(value) for key, value in texts.items() if key != _PNG_XMP}
+        return {key: str(value) for key, value in texts.items() if key not in _PNG_METADATA}
     return {}
+
+
+def _decoded(text: bytes) -> str:
+    """Of programs that say no encoding."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _png_texts(photo: Photo) -> PngInfo:

@@ -15,9 +15,19 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 
 from retint.errors import RetintError
-from retint.photo.metadata import BELOW, ORIENTATION, RESOLUTION, directories, exif_bytes, xmp_bytes
+from retint.photo.metadata import (
+    BELOW,
+    ORIENTATION,
+    RESOLUTION,
+    directories,
+    dpi_of,
+    exif_bytes,
+    orientation_of,
+    turned_dpi,
+    xmp_bytes,
+)
 from retint.photo.picture import Photo, Pixels
-from retint.photo.pillow import MOST_DPI, scaled_to_16_bit, upright
+from retint.photo.pillow import scaled_to_16_bit, upright
 from retint.photo.profiles import from_srgb, to_srgb
 
 _XMP, _IPTC, _ICC = 700, 33723, 34675
@@ -42,6 +52,7 @@ _JPEG = b"\xff\xd8"  # that files begin with
 # LZW, deflate, PackBits, LZMA, Zstandard), and of those that pack pictures with sizes of their own
 # (JPEG, JPEG 2000, WebP, PNG).
 _PLAIN = {1, 2, 3, 4, 5, 8, 32771, 32773, 32946, 34925, 34926, 50000}
+_JPEGS = (6, 7, 33007, 34892)  # as RGB; other YCbCr tifffile gives as it is
 _PICTURES = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001}
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised
 
@@ -88,7 +99,7 @@ def _pages(file: TiffFile) -> Iterator[TiffPage]:
 def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
     main = {tag.code: _as_read(tag.value) for tag in page.tags if tag.code not in RESOLUTION}
     below = {tag: _directory(page, tag, stream) for tag in BELOW if tag in main}
-    orientation = int(main.get(ORIENTATION, 1))
+    orientation = orientation_of(main.get(ORIENTATION))
     dpi = _dpi(page)
     if dpi:
         main |= dict(zip(RESOLUTION, (*dpi, _INCH), strict=True))
@@ -107,7 +118,7 @@ def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
         xmp=xmp_bytes(_bytes_of(page, _XMP)),
         iptc=_bytes_of(page, _IPTC),
         icc_profile=icc_profile,
-        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        dpi=turned_dpi(dpi, orientation),
         compression=_SAME.get(compression, compression),
     )
 
@@ -119,6 +130,8 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
         raise RetintError("floating-point pixels are not supported: save it with 16 bits a channel")
     if kind not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR", "SEPARATED"):
         raise RetintError(f"{kind} pixels are not supported: save it as RGB or grey")
+    if kind == "YCBCR" and page.compression not in _JPEGS:
+        raise RetintError("YCbCr pixels are not supported without JPEG: save it as RGB")
     if page.dtype not in (np.bool_, np.uint8, np.uint16):
         raise RetintError(f"{page.dtype} pixels are not supported: save it with 16 bits")
     if page.samplesperpixel > _MOST_CHANNELS or page.imagedepth != 1:
@@ -128,7 +141,8 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
     if page.planarconfig == 2 and page.samplesperpixel > 1:
         pixels = np.moveaxis(pixels, 0, -1)
     if kind == "PALETTE":
-        return (np.asarray(page.colormap) >> 8).astype(np.uint8)[:, pixels].transpose(1, 2, 0), None
+        colors = (np.asarray(page.colormap) >> 8).astype(np.uint8)
+        return colors[:, pixels.astype(np.intp)].transpose(1, 2, 0), None  # of 1 bit, it is bool
     depth = page.bitspersample
     if depth < 8:
         pixels = (pixels.astype(np.uint16) * 255 // ((1 << depth) - 1)).astype(np.uint8)
@@ -211,16 +225,13 @@ def _dpi(page: TiffPage) -> tuple[float, float] | None:
         return None
     unit = page.tags[unit_tag].value if unit_tag in page.tags else _INCH
     factor = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(int(unit))
-    horizontal, vertical = (
-        numerator / max(1, denominator)
-        for numerator, denominator in (
-            page.tags[horizontal_tag].value,
-            page.tags[vertical_tag].value,
-        )
-    )
-    if factor is None or not all(0 < value * factor < MOST_DPI for value in (horizontal, vertical)):
+    values = [page.tags[tag].value for tag in (horizontal_tag, vertical_tag)]
+    if factor is None or not all(isinstance(value, tuple) and len(value) == 2 for value in values):
         return None
-    return round(horizontal * factor, 2), round(vertical * factor, 2)
+    horizontal, vertical = (
+        round(numerator / max(1, denominator) * factor, 2) for numerator, denominator in values
+    )
+    return dpi_of(horizontal, vertical)
 
 
 def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
