@@ -283,7 +283,8 @@ def _named_errors(name: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise RetintError(f"{name} is not a picture that retint can read") from error
     except Image.DecompressionBombError as error:
-        raise RetintError(f"{name} has more pixels than retint takes: cut it up") from error
+        line = "has more pixels than retint takes: scale it down or cut it up"
+        raise RetintError(f"{name} {line}") from error
     except FileNotFoundError as error:
         raise RetintError(f"{name} does not exist") from error
     except Exception as error:  # each decoder has errors of its own

@@ -121,7 +121,7 @@ def _pixels(
     if depth > 8:
         pixels, alpha = _deep_pixels(cast(str, image.format), stream, depth)
     elif image.mode.startswith(("I", "F")):
-        raise RetintError("neither 8 nor 16 bits a channel: save it as PNG with 16 bits")
+        raise RetintError("its channels have neither 8 nor 16 bits: save it as PNG with 16")
     else:
         alpha = None
         if image.has_transparency_data:
