@@ -157,6 +157,23 @@ def test_times_that_vary_and_begin_late(tmp_path):
     assert [frame.pts * frame.time_base for frame in result] == [t * base for t in times]
 
 
+def test_a_joined_film_whose_times_begin_anew_keeps_its_length_and_sound(tmp_path):
+    part = write_clip(tmp_path / "part.ts", pan("cat", 32), sound="aac")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    done = retint_here("video", joined, "-o", tmp_path / "out.mp4")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    times = [frame.time for frame in read_clip(tmp_path / "out.mp4")]
+    assert {round(after - before, 3) for before, after in pairwise(times)} == {0.04}
+    assert len(times) == 64
+    sound = packets(tmp_path / "out.mp4")
+    whole = packets(part)
+    assert 2 * len(whole) - 4 <= len(sound) <= 2 * len(whole)  # some overlap where the parts meet
+    first, second = (whole[-1][0] - whole[0][0], sound[-1][0] - sound[0][0])
+    assert abs(second - first - 32 / 25) < 0.01  # as late as the frames of its part
+
+
 def test_rotation_is_kept_and_the_network_sees_it_upright(tmp_path, model):
     from retint.video import Film, FilmOptions, Painter
 
