@@ -55,6 +55,16 @@ def test_shards_share_the_work_without_overlap(scans, tmp_path):
     fails_in_one_line(retint_here("colorize", scans, "-o", out, "--shard", "4/3"), "i/n")
 
 
+def test_names_that_collide_fall_to_one_shard(scans):
+    for photo in scans.glob("*.jpg"):
+        photo.with_suffix(".pgm").write_bytes(b"")
+    lines = ""
+    for index in (1, 2):
+        shard = ("--shard", f"{index}/2")
+        lines += retint_here("colorize", scans, "--format", "tiff", *shard, "--dry-run").stderr
+    assert lines.count("would both be written to") == 8
+
+
 def test_a_dry_run_writes_nothing(scans, tmp_path):
     done = retint_here("colorize", scans, "-o", tmp_path / "out", "--dry-run")
     assert done.returncode == 0
