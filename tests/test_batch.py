@@ -1,6 +1,7 @@
 """Folders: nothing lost, nothing done twice, whatever happens meanwhile."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -122,6 +123,33 @@ def test_a_report_is_no_folder(scans, tmp_path):
 
 def test_a_single_photograph_is_not_watched(scans):
     fails_in_one_line(retint_here("colorize", scans / "00.jpg", "--watch"), "--watch", "folders")
+
+
+def test_a_folder_that_is_not_there_is_not_watched(tmp_path):
+    done = retint_here("colorize", tmp_path / "hto", "-o", tmp_path / "out", "--watch")
+    fails_in_one_line(done, "--watch", "folders that are there")
+
+
+def test_a_name_that_leaves_no_room_for_the_results_stops_nothing(scans, tmp_path):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    shutil.copy(scans / "00.jpg", folder)
+    shutil.copy(scans / "00.jpg", folder / f"{'n' * 250}.jpg")
+    done = retint_here("colorize", folder, "-o", tmp_path / "out")
+    fails_in_one_line(done, "n.jpg cannot be written: File name too long")
+    assert (tmp_path / "out" / "00-color.jpg").exists()
+    fails_in_one_line(retint_here("n" * 300), "no command, file or folder")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nobody keeps root out")
+def test_a_folder_that_may_not_be_entered_is_told(scans, tmp_path):
+    (scans / "old").chmod(0o444)
+    try:
+        done = retint_here("colorize", scans, "-o", tmp_path / "out")
+    finally:
+        (scans / "old").chmod(0o755)
+    assert "old cannot be read" in done.stderr
+    assert "8 coloured, 1 failed" in done.stderr
 
 
 def test_links_that_go_round_are_told(scans, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
@@ -15,6 +16,9 @@ State = tuple[int, int]
 class Places:
     """Folders of this machine; `retint.scale.urls` knows those at URLs, too.
 
+    What cannot be looked at, as its name is too long or a folder may not be entered, counts as not
+    there: reading or writing it says why. Path.exists() and the like raise before Python 3.14.
+
     Attributes:
         at_once: how many lines the journal is best given at a time.
     """
@@ -23,11 +27,11 @@ class Places:
 
     def is_folder(self, path: Path) -> bool:
         """Whether there is a folder of this name."""
-        return path.is_dir()
+        return os.path.isdir(path)  # noqa: PTH112
 
     def exists(self, path: Path) -> bool:
         """Whether there is anything of this name."""
-        return path.exists()
+        return os.path.exists(path)  # noqa: PTH110
 
     def state(self, path: Path) -> State | None:
         """What changes when the file does; None if it is gone."""
@@ -39,7 +43,10 @@ class Places:
 
     def is_same(self, one: Path, other: Path) -> bool:
         """Whether both are names of one file that exists."""
-        return one.exists() and other.exists() and one.samefile(other)
+        try:
+            return one.samefile(other)
+        except OSError:
+            return False
 
     def inside(self, path: Path, folder: Path) -> PurePath:
         """A path below a folder, as seen from there."""
@@ -55,7 +62,7 @@ class Places:
 
     def read(self, path: Path) -> bytes:
         """All that was appended to a file; nothing if there is none."""
-        return path.read_bytes() if path.exists() else b""
+        return path.read_bytes() if self.exists(path) else b""
 
     def append(self, path: Path, lines: bytes) -> None:
         """Add lines to a file, which is made with the first."""
@@ -71,12 +78,17 @@ HERE = Places()
 def _walk(folder: Path, out: Path | None, problems: list[str], seen: set[Path]) -> Iterator[Path]:
     """Photographs below a folder, through symbolic links but never twice through the same."""
     try:
-        entries = list(folder.iterdir())
+        with os.scandir(folder) as found:
+            # Links last: a folder goes by its own name, whatever order the disk has.
+            names = [name for _, name in sorted((one.is_symlink(), one.name) for one in found)]
     except OSError as error:
         problems.append(f"{folder} cannot be read: {error.strerror}")
         return
-    for entry in entries:
-        if entry.is_dir():
+    if names and not os.access(folder, os.X_OK):
+        problems.append(f"{folder} cannot be read: it may not be entered")
+        return
+    for entry in map(folder.joinpath, names):
+        if HERE.is_folder(entry):
             place = entry.resolve()
             if out is not None and place == out.resolve():
                 continue  # results of an earlier run are no photographs

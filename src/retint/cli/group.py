@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; where none is named, by the suffix of the file."""
         first = args[0]
-        is_path = "/" in first or Path(first).suffix or Path(first).exists()
+        there = os.path.exists(first)  # noqa: PTH110 - of too long a name it is False
+        is_path = "/" in first or Path(first).suffix or there
         if first not in self.commands and is_path:
             is_film = Path(first).suffix.lower() in _FILMS
             args = ["video" if is_film else "colorize", *args]
