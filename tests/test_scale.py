@@ -19,6 +19,7 @@ from commands import fails_in_one_line, retint_here
 pytest.importorskip("ray", reason="needs the scale extra")
 
 from retint.scale.cluster import Cluster
+from retint.scale.urls import Urls
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 COUNT = 10
@@ -199,6 +200,18 @@ def test_urls(scans, plain, tmp_path):
     assert "11 coloured, 1 failed" in replaced.stderr
     assert len(list(out.rglob("*.png"))) == COUNT + 1
     assert not list(out.rglob("*partial*"))
+
+
+def test_results_beside_or_above_photographs_at_a_url_hide_none():
+    from upath import UPath
+
+    folder = UPath("memory://scans/in")
+    for name in ("a.jpg", "b/c.jpg", "out/d.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    for out, count in ((folder / "out", 2), (folder, 3), (folder.parent, 3), (None, 3)):
+        found = Urls([folder], out).photographs(folder, out, [])
+        assert len(found) == count
 
 
 def test_what_makes_no_sense_is_refused_in_a_line(scans, tmp_path):
