@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint_here
+from retint.journal import Journal
+from retint.plan import Task
 
 COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
 
@@ -34,6 +36,36 @@ def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colou
     other = retint_here("colorize", scans, "-o", out, "--strength", 0.5)
     assert other.returncode == 1
     assert other.stderr.count("exists: add --overwrite") == 17
+
+
+def test_results_of_photographs_that_changed_are_kept_by_a_run_that_goes_on(scans, tmp_path):
+    out = tmp_path / "out"
+    command = ("colorize", scans / "old", "-o", out)
+    assert retint_here(*command).returncode == 0
+    journal = out / "retint-journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # as if stopped before its end
+    before = (out / "01-color.jpg").read_bytes()
+    (scans / "old" / "01.jpg").write_bytes((scans / "00.jpg").read_bytes())
+    done = retint_here(*command)
+    fails_in_one_line(done, "01-color.jpg exists: add --overwrite")
+    assert "7 done before" in done.stderr
+    assert (out / "01-color.jpg").read_bytes() == before
+
+
+def test_a_new_run_has_not_begun_what_the_last_one_did(scans, tmp_path):
+    def task(name):
+        return Task(scans / name, (tmp_path / f"{name}-1.jpg", tmp_path / f"{name}-2.jpg"))
+
+    first = Journal(tmp_path / "journal.jsonl", {})
+    first.record([task("00.jpg")])
+    first.finish()
+    second = Journal(tmp_path / "journal.jsonl", {})
+    second.record([task("02.jpg")])
+    assert not second.was_begun(task("00.jpg"))
+    third = Journal(tmp_path / "journal.jsonl", {})  # the second was stopped
+    assert third.was_begun(task("02.jpg"))
+    assert not third.was_begun(task("00.jpg"))
 
 
 def test_a_damaged_journal_is_named(scans, tmp_path):
@@ -136,7 +168,7 @@ def test_a_name_that_leaves_no_room_for_the_results_stops_nothing(scans, tmp_pat
     shutil.copy(scans / "00.jpg", folder)
     shutil.copy(scans / "00.jpg", folder / f"{'n' * 250}.jpg")
     done = retint_here("colorize", folder, "-o", tmp_path / "out")
-    fails_in_one_line(done, "n.jpg cannot be written: File name too long")
+    fails_in_one_line(done, "n-color.jpg cannot be written: File name too long")
     assert (tmp_path / "out" / "00-color.jpg").exists()
     fails_in_one_line(retint_here("n" * 300), "no command, file or folder")
 

@@ -259,8 +259,8 @@ class Run:
         while some := list(islice(coming, self._places.at_once)):
             for task in some:
                 if self._was_begun(task):
-                    for target in filter(self._places.exists, task.targets):
-                        target.unlink(missing_ok=True)
+                    for target in task.targets:
+                        self._places.remove(target)
             if self._journal:
                 self._journal.record(some)
             yield from some

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
+from retint.errors import RetintError
 from retint.photo import LOOKED_AT
 from retint.whole import remove_partial_files
 
@@ -59,6 +60,17 @@ class Places:
     def remove_partial_files(self, paths: Iterable[Path]) -> None:
         """Remove what killed runs left half written of these files."""
         remove_partial_files(paths)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if there is one.
+
+        Raises:
+            RetintError: if that fails.
+        """
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RetintError(f"{path} cannot be replaced: {error.strerror}") from error
 
     def read(self, path: Path) -> bytes:
         """All that was appended to a file; nothing if there is none."""
