@@ -200,6 +200,29 @@ def test_sound_that_does_not_fit_is_named(tmp_path):
         assert not film.streams.audio
 
 
+def test_streams_that_are_left_out_are_named_and_hdr_stays_hdr(tmp_path):
+    clip = tmp_path / "film.mkv"
+    pixels = av.VideoFrame.from_ndarray(pan("cat", 1)[0], "gray").reformat(format="yuv420p")
+    with av.open(str(clip), "w") as out:
+        out.add_attachment("font.ttf", "font/ttf", b"a font")
+        streams = [out.add_stream("libx264", rate=25) for _ in range(2)]
+        for video in streams:
+            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            of = video.codec_context
+            of.colorspace, of.color_primaries, of.color_trc = 9, 9, 16  # BT.2020 and PQ
+        for video in streams:
+            pixels.pts, pixels.time_base = 0, Fraction(1, 25)
+            out.mux(video.encode(pixels))
+            out.mux(video.encode(None))
+    done = retint_here("video", clip)
+    assert done.returncode == 0
+    assert "attachment stream 0 (font.ttf) is left out" in done.stderr
+    assert "video stream 2 (h264) is left out" in done.stderr
+    with av.open(str(tmp_path / "film-color.mkv")) as film:
+        (video,) = film.streams
+        assert (video.colorspace, video.color_primaries, video.color_trc) == (9, 9, 16)
+
+
 def test_odd_sizes(tmp_path):
     frames = [frame[:-1, :-1] for frame in pan("cat", 2)]
     clip = write_clip(tmp_path / "film.avi", frames, codec="ffv1")

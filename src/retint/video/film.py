@@ -19,7 +19,7 @@ from retint.photo import SUFFIXES
 
 Pixels = NDArray[np.uint8]
 
-_BT709, _PAL, _NTSC = 1, 5, 6  # of matrices and primaries, in ITU-T H.273
+_BT709, _PAL, _NTSC, _BT2020 = 1, 5, 6, 9  # of matrices and primaries, in ITU-T H.273
 _LIMITED, _FULL = 1, 2
 # Without these, greys come out one off now and then.
 _EXACTLY = (
@@ -192,6 +192,14 @@ class Film:
         return [s for s in self._container.streams if s.type in ("audio", "subtitle")]
 
     @property
+    def left_out(self) -> list[av.stream.Stream]:
+        """Streams that are not taken along: pictures, fonts, data, further video."""
+        taken = [self._stream, *self.others]
+        rest = [stream for stream in self._container.streams if stream not in taken]
+        # MP4 has chapters in a stream of text, too, which is read as data.
+        return [s for s in rest if not (self.chapters and name_of(s) == "bin_data")]
+
+    @property
     def language(self) -> str | None:
         """Language of the video stream."""
         language: str | None = self._stream.language
@@ -241,7 +249,7 @@ class Film:
     def _color_tags(self) -> tuple[int, int, int]:
         """Matrix, primaries and transfer curve: the source's, or what its size makes likely."""
         stream = self._stream
-        if stream.colorspace in (_BT709, _PAL, _NTSC):
+        if stream.colorspace in (_BT709, _PAL, _NTSC, _BT2020):
             return stream.colorspace, stream.color_primaries, stream.color_trc
         if stream.height > 576 or stream.width > 1024:
             return _BT709, _BT709, _BT709
@@ -298,6 +306,12 @@ def describe_film(path: Path) -> dict[str, str]:
         if film.others:
             facts["with"] = ", ".join(stream.type for stream in film.others)
         return facts | film.metadata
+
+
+def name_of(stream: av.stream.Stream) -> str:
+    """A stream's codec or, of an attachment, its file; what libav does not know has no name."""
+    name: str | None = getattr(stream, "name", None)
+    return name or "unknown"
 
 
 @contextmanager
