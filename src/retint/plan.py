@@ -126,6 +126,8 @@ def plan_tasks(
                 numbers = [None] if samples == 1 else list(range(first, first + samples))
                 names = (output_path(source, number, suffix).name for number in numbers)
                 targets = tuple(folder / name for name in names)
+            if targets[0] in taken and _is_one(source, taken[targets[0]], places):
+                continue  # it was named twice
             problem = _collision(source, targets, taken, places)
             if problem:
                 plan.problems.append(problem)
@@ -154,6 +156,10 @@ def _sources(
 
 def _looks_like_a_file(out: Path, places: Places) -> bool:
     return not places.exists(out) and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
+
+
+def _is_one(source: Path, other: Path, places: Places) -> bool:
+    return source == other or places.is_same(source, other)
 
 
 def _collision(

@@ -14,7 +14,8 @@ from retint.cli.console import warn
 from retint.errors import RetintError, lacks_memory
 
 _GOES_ON = {
-    **dict.fromkeys(("colorize", "video", "reproduce"), "the same command goes on where it was"),
+    "colorize": "of a folder, the same command goes on where it was",
+    **dict.fromkeys(("video", "reproduce"), "the same command goes on where it was"),
     "train": "--resume goes on from the last checkpoint",
 }
 _FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
