@@ -15,6 +15,7 @@ from PIL import Image
 
 from commands import fails_in_one_line, retint_here
 from retint.journal import Journal
+from retint.places import HERE
 from retint.plan import Task
 
 COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
@@ -75,6 +76,24 @@ def test_a_damaged_journal_is_named(scans, tmp_path):
     fails_in_one_line(
         retint_here("colorize", scans, "-o", out), "retint-journal.jsonl", "move it away"
     )
+
+
+def test_a_photograph_that_is_named_twice_is_coloured_once(scans, tmp_path):
+    one = scans / "00.jpg"
+    done = retint_here("colorize", one, scans, one, "-o", tmp_path / "out", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "16 to be coloured, 0 failed" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_two_runs_at_once_do_not_meet(scans, tmp_path):
+    out = tmp_path / "out"
+    command = ("colorize", scans / "old", "-o", out)
+    with HERE.held(out / "retint-journal.jsonl"):
+        fails_in_one_line(retint_here(*command), f"another run is at work in {out}")
+        assert retint_here(*command, "--dry-run").returncode == 0
+        assert retint_here(*command, "--shard", "1/2").returncode == 0
+    assert retint_here(*command, "--overwrite").returncode == 0
 
 
 def test_shards_share_the_work_without_overlap(scans, tmp_path):
@@ -139,6 +158,23 @@ def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
         retint_here("colorize", scans, "-o", tmp_path / "other", "--report", page),
         "run.html exists",
     )
+
+
+def test_a_report_of_a_run_that_goes_on_counts_each_photograph_once(scans, tmp_path):
+    (scans / "old" / "broken.jpg").write_bytes(b"no picture")
+    out, page = tmp_path / "out", tmp_path / "run.html"
+    command = ("colorize", scans / "old", "-o", out, "--report", page)
+    page.with_suffix(".jsonl").touch()  # of a run that ended before its first photograph
+    assert "8 coloured, 1 failed" in retint_here(*command).stderr
+    journal = out / "retint-journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # as if stopped before its end
+    (out / "01-color.jpg").unlink()
+    assert "1 coloured, 1 failed, 0 skipped, 7 done before" in retint_here(*command).stderr
+    text = page.read_text()
+    assert "8 coloured, 1 failed, 0 left alone" in text
+    assert text.count("broken.jpg is not a picture") == 1
+    assert text.count("<img") == 16
 
 
 def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
+from typing import IO
 
 from retint.errors import RetintError
 from retint.photo import LOOKED_AT
@@ -72,6 +75,20 @@ class Places:
         except OSError as error:
             raise RetintError(f"{path} cannot be replaced: {error.strerror}") from error
 
+    @contextmanager
+    def held(self, path: Path) -> Iterator[None]:
+        """Keep other runs off a journal for as long as this lasts, where that can be had.
+
+        Raises:
+            RetintError: if another run holds it.
+        """
+        with ExitStack() as stack:
+            # Where nothing can be locked or written, the run goes on without; writing says why.
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _lock(stack.enter_context(path.open("ab")), path)
+            yield
+
     def read(self, path: Path) -> bytes:
         """All that was appended to a file; nothing if there is none."""
         return path.read_bytes() if self.exists(path) else b""
@@ -85,6 +102,20 @@ class Places:
 
 HERE = Places()
 """This machine's."""
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """For as long as the file is open; the lock of a killed process goes with it."""
+    if sys.platform == "win32":  # has no such locks
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RetintError(
+            f"another run is at work in {path.parent}: wait for its end, or stop it"
+        ) from error
 
 
 def _walk(folder: Path, out: Path | None, problems: list[str], seen: set[Path]) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 from uuid import uuid4
@@ -99,6 +99,10 @@ class Urls(Places):
             remove(path)
         else:
             super().remove(path)
+
+    def held(self, path: Path) -> AbstractContextManager[None]:
+        """Keep other runs off a journal; at a URL nothing can be held."""
+        return nullcontext() if is_url(path) else super().held(path)
 
     def read(self, path: Path) -> bytes:
         """All that was appended; at a URL, a folder holds the parts."""
