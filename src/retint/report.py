@@ -117,8 +117,11 @@ class Report:
 
     def _entries(self) -> list[dict[str, Any]]:
         """The last of each photograph, as a run that goes on adds others, and of each problem."""
-        lines = map(json.loads, self._lines.read_text("utf-8").splitlines())
-        return list({entry["source"] or entry["error"]: entry for entry in lines}.values())
+        try:
+            entries = map(json.loads, self._lines.read_text("utf-8").splitlines())
+            return list({entry["source"] or entry["error"]: entry for entry in entries}.values())
+        except (ValueError, KeyError, TypeError) as error:
+            raise RetintError(f"{self._lines} is damaged: move it away") from error
 
     def _is_unused(self) -> bool:
         """Whether a run ended before its first photograph, so that there is nothing to lose."""

@@ -17,7 +17,6 @@ from retint import __version__
 from retint.errors import RetintError
 from retint.merge import fit_coloring, lightness_of, merge, sharpen
 from retint.model import Model, open_model
-from retint.places import HERE
 from retint.video.film import Film
 from retint.video.segments import Recorder, State, Work
 from retint.video.stabilize import Look, Motion, steady
@@ -169,11 +168,12 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
     if target.suffix.lower() not in FORMATS:
         known = ", ".join(sorted(FORMATS))
         raise RetintError(f"{target}: films are not written as '{target.suffix}': use {known}")
-    if HERE.is_same(target, source):
+    there = os.path.exists(target)  # noqa: PTH110 - of too long a name it is False
+    if there and source.exists() and target.samefile(source):
         raise RetintError(
             f"{target} is the film itself, which retint never replaces: name another with -o"
         )
-    if HERE.exists(target) and not overwrite:
+    if there and not overwrite:
         raise RetintError(
             f"{target} exists: add --overwrite to replace it, or name another with -o"
         )
