@@ -216,8 +216,8 @@ def test_streams_that_are_left_out_are_named_and_hdr_stays_hdr(tmp_path):
             out.mux(video.encode(None))
     done = retint_here("video", clip)
     assert done.returncode == 0
-    assert "attachment stream 0 (font.ttf) is left out" in done.stderr
-    assert "video stream 2 (h264) is left out" in done.stderr
+    assert "attachment stream 2 (font.ttf) is left out" in done.stderr
+    assert "video stream 1 (h264) is left out" in done.stderr
     with av.open(str(tmp_path / "film-color.mkv")) as film:
         (video,) = film.streams
         assert (video.colorspace, video.color_primaries, video.color_trc) == (9, 9, 16)
