@@ -90,7 +90,7 @@ def write_photo(
         RetintError: if the file exists and `overwrite` is not set, or cannot be written.
     """
     format_ = format_of(path)
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:  # noqa: PTH110 - of too long a name it is False
         raise RetintError(f"{path} exists: ask for overwrite to replace it, or give another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
