@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from retint.errors import RetintError, lacks_memory
+from retint.errors import RetintError, first_line, lacks_memory
 from retint.photo import pillow
 from retint.photo.formats import FORMATS, enable_heif, format_of
 from retint.photo.metadata import xmp_bytes
@@ -123,7 +123,7 @@ def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QU
     try:
         _encode(photo, name, stream, quality)
     except OSError as error:  # of encoders: memory is no disk that could be full
-        raise _UnfitError(f"{name} cannot hold it ({_first_line(error)})") from error
+        raise _UnfitError(f"{name} cannot hold it ({first_line(error)})") from error
     return stream.getvalue()
 
 
@@ -215,7 +215,7 @@ def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> 
     except Exception as error:  # each encoder has errors of its own
         if lacks_memory(error):
             raise MemoryError from error
-        raise _UnfitError(f"{format_name} cannot hold it ({_first_line(error)})") from error
+        raise _UnfitError(f"{format_name} cannot hold it ({first_line(error)})") from error
 
 
 @contextmanager
@@ -293,10 +293,5 @@ def _named_errors(name: str) -> Iterator[None]:
         # Of the disk, but for "invalid argument": damaged files name places that there are not.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise RetintError(f"{name} cannot be read: {error.strerror}") from error
-        line = _first_line(error)
+        line = first_line(error)
         raise RetintError(f"{name} cannot be read ({line}): the file may be damaged") from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "strerror", None) or error)
-    return (text.splitlines() or [repr(error)])[0]

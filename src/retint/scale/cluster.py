@@ -31,7 +31,7 @@ from ray.exceptions import RayError, RayTaskError
 from retint import __version__
 from retint.batch import Manner, Outcome
 from retint.colorizer import Colorizer
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 from retint.model import Model
 from retint.photo.provenance import now
 from retint.plan import Task
@@ -112,7 +112,7 @@ class Cluster:
                 )
         except (OSError, OverflowError, RayError, RuntimeError, ValueError) as error:
             where = f"at {self.address}" if self.address else "on this machine"
-            cause = (str(error).splitlines() or [repr(error)])[0]
+            cause = first_line(error)
             raise RetintError(f"Ray cannot be used {where}: {cause}") from error
         try:
             yield
