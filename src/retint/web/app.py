@@ -137,10 +137,11 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
 
 
 def _prepare_gradio() -> Path:
-    """Keep Gradio from the network, and what is dropped on the page in a folder of this process."""
+    """Keep Gradio from the network, and what is dropped on the page in a folder of this service."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    folder = os.environ.get("GRADIO_TEMP_DIR") or tempfile.mkdtemp(prefix="retint-page-")
+    # Never a folder that is named there already: it is another's, and this one is removed.
+    folder = tempfile.mkdtemp(prefix="retint-page-")
     os.environ["GRADIO_TEMP_DIR"] = folder
     return Path(folder)
 
