@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint
-from retint.web.jobs import JobStore
+from retint.web.jobs import JobStore, JobWorker
 from retint.web.service import Wish
 from retint.web.settings import Settings
 from serving import command, served
@@ -259,6 +259,37 @@ def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path)
         assert finished(client, new)["counts"] == {"done": 1}
         (file,) = finished(client, old)["files"]
         assert "another version" in file["error"]
+
+
+class DyingService:
+    """Stands for a process that is killed for its memory: nothing goes on after it."""
+
+    def work(self, data, wish):
+        raise SystemExit
+
+
+def test_a_photograph_that_ends_the_service_again_and_again_is_given_up(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    job = store.add([("large.jpg", CAT.read_bytes()), ("b.jpg", CAT.read_bytes())], Wish())
+    for _ in range(3):
+        worker = JobWorker(store, DyingService())
+        worker.start()
+        worker._thread.join()
+    store.close()
+    with served(tmp_path) as client:
+        large, other = finished(client, job)["files"]
+        assert "send it smaller" in large["error"]
+        assert other["state"] == "done"
+
+
+def test_jobs_of_a_version_that_counted_no_attempts(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    job = store.add([("a.jpg", CAT.read_bytes())], Wish())
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+        database.execute("alter table files drop column attempts")
+    with served(tmp_path) as client:
+        assert finished(client, job)["counts"] == {"done": 1}
 
 
 def test_a_token_is_asked_for(tmp_path):

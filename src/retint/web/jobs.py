@@ -37,15 +37,17 @@ create table if not exists files (
     error text,
     suffix text,
     media_type text,
+    attempts integer not null default 0,
     primary key (job, number)
 );
 """
 _COLUMNS = {
     "jobs": "id, created, finished, wish",
-    "files": "job, number, name, state, error, suffix, media_type",
+    "files": "job, number, name, state, error, suffix, media_type, attempts",
 }
 _ID = re.compile(r"[0-9a-f]{32}")
 _LOOK_EVERY = 60.0  # seconds between two looks for what has expired
+_MOST_ATTEMPTS = 3  # of services that ended while they coloured a photograph
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 
 
@@ -107,6 +109,7 @@ class JobStore:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False)
             self._database.executescript(_SCHEMA)
+            _add_attempts(self._database)
             check_database(self._database, _COLUMNS)
             self._remove_strays(folder)
         except (OSError, sqlite3.Error) as error:
@@ -195,6 +198,18 @@ class JobStore:
             ).fetchone()
         return None if found is None else (found[0], found[1], found[2])
 
+    def attempt(self, id_: str, number: int) -> int:
+        """Write down that a service begins a photograph; give how many others did before."""
+        with self._transaction() as database:
+            found = database.execute(
+                "select attempts from files where job = ? and number = ?", (id_, number)
+            ).fetchone()
+            database.execute(
+                "update files set attempts = attempts + 1 where job = ? and number = ?",
+                (id_, number),
+            )
+        return 0 if found is None else int(found[0])
+
     def read(self, id_: str, number: int) -> bytes:
         """A photograph of a job."""
         return (self._folder / id_ / f"{number}.in").read_bytes()
@@ -245,6 +260,7 @@ class JobWorker:
         self._service = service
         self._wake = threading.Event()
         self._stopping = False
+        self._begun: tuple[str, int] | None = None
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
     def start(self) -> None:
@@ -276,6 +292,13 @@ class JobWorker:
                 self._wake.wait(_LOOK_EVERY)
 
     def _do(self, id_: str, number: int, wish: str) -> None:
+        if self._begun != (id_, number):  # it is tried again where only the disk was full
+            before = self._store.attempt(id_, number)
+            if before >= _MOST_ATTEMPTS:  # or else it would end the service for ever
+                line = "the service ended while it coloured this photograph: send it smaller"
+                self._store.finish(id_, number, File(number, "", FAILED, line), None)
+                return
+            self._begun = id_, number
         try:
             data = self._store.read(id_, number)
         except FileNotFoundError:
@@ -293,6 +316,13 @@ class JobWorker:
         else:
             done = File(number, "", DONE, None, result.suffix, result.media_type)
             self._store.finish(id_, number, done, result.data)
+
+
+def _add_attempts(database: sqlite3.Connection) -> None:
+    """Add the column that databases of earlier versions lack."""
+    columns = [name for _, name, *_ in database.execute("pragma table_info(files)")]
+    if "attempts" not in columns:
+        database.execute("alter table files add column attempts integer not null default 0")
 
 
 def _to_json(wish: Wish) -> dict[str, Any]:
