@@ -261,13 +261,25 @@ def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path)
         assert "another version" in file["error"]
 
 
+def test_two_services_do_not_share_a_folder_of_jobs(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    coming = tmp_path / ("0" * 32)  # an upload that is not yet written down
+    coming.mkdir()
+    done = retint("serve", "--data", tmp_path, "--port", 0)
+    fails_in_one_line(done, f"{tmp_path} is in use by another service")
+    assert coming.exists()
+    store.close()
+    JobStore(tmp_path, 3600).close()
+
+
 class DyingService:
     """Stands for a process that is killed for its memory: nothing goes on after it."""
 
-    def work(self, data, wish):
+    def work(self, *_):
         raise SystemExit
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_photograph_that_ends_the_service_again_and_again_is_given_up(tmp_path):
     store = JobStore(tmp_path, 3600)
     job = store.add([("large.jpg", CAT.read_bytes()), ("b.jpg", CAT.read_bytes())], Wish())

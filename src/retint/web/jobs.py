@@ -7,10 +7,11 @@ import logging
 import re
 import shutil
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,21 +103,24 @@ class JobStore:
     Args:
         folder: made if it is not there.
         keep_seconds: how long finished jobs stay.
+
+    Raises:
+        RetintError: if the folder cannot be used, or another service uses it.
     """
 
     def __init__(self, folder: Path, keep_seconds: float) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False)
-            self._database.executescript(_SCHEMA)
-            _add_attempts(self._database)
-            check_database(self._database, _COLUMNS)
-            self._remove_strays(folder)
-        except (OSError, sqlite3.Error) as error:
-            raise RetintError(
-                f"{folder} cannot hold the jobs ({error}): choose another --data, or move its "
-                "jobs.sqlite away"
-            ) from error
+        with ExitStack() as opened:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(_locked(folder))
+                self._database = opened.enter_context(_opened(folder / "jobs.sqlite"))
+                self._remove_strays(folder)
+            except (OSError, sqlite3.Error) as error:
+                raise RetintError(
+                    f"{folder} cannot hold the jobs ({error}): choose another --data, or move its "
+                    "jobs.sqlite away"
+                ) from error
+            self._opened = opened.pop_all()
         self._folder = folder
         self._keep = keep_seconds
         self._lock = threading.Lock()
@@ -236,8 +240,8 @@ class JobStore:
         (place / f"{number}.in").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the database."""
-        self._database.close()
+        """Close the database, and leave the folder to another service."""
+        self._opened.close()
 
     def _remove_strays(self, folder: Path) -> None:
         """Remove the files of jobs that a killed service had not yet written down."""
@@ -316,6 +320,34 @@ class JobWorker:
         else:
             done = File(number, "", DONE, None, result.suffix, result.media_type)
             self._store.finish(id_, number, done, result.data)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other services from a folder; they would do the same photographs.
+
+    Raises:
+        RetintError: if another has it.
+    """
+    with (folder / "lock").open("wb") as file:
+        if sys.platform != "win32":  # which has no such locks
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                line = f"{folder} is in use by another service: choose another --data"
+                raise RetintError(line) from None
+        yield
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file, check_same_thread=False)) as database:
+        database.executescript(_SCHEMA)
+        _add_attempts(database)
+        check_database(database, _COLUMNS)
+        yield database
 
 
 def _add_attempts(database: sqlite3.Connection) -> None:
