@@ -21,8 +21,9 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint
+from retint.errors import RetintError
 from retint.web.jobs import JobStore, JobWorker
-from retint.web.service import Wish
+from retint.web.service import Service, Wish
 from retint.web.settings import Settings
 from serving import command, served
 
@@ -178,6 +179,38 @@ def test_a_full_queue_says_so_and_empties_again(tmp_path):
         assert client.post("/v1/colorize", content=CAT.read_bytes()).status_code == 200
 
 
+def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
+    go, begun = threading.Event(), []
+
+    def work(_, data, *__):
+        begun.append(data)
+        go.wait(30)
+        raise RetintError("done")
+
+    monkeypatch.setattr(Service, "work", work)
+    with served(tmp_path, workers=1) as client, ThreadPoolExecutor() as pool:
+
+        def wait_for(line):
+            deadline = time.monotonic() + 20
+            while line not in client.get("/metrics").text:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+        first = pool.submit(httpx.post, f"{client.base_url}/v1/colorize", content=b"first")
+        deadline = time.monotonic() + 20
+        while not begun and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
+            connection.sendall(start + b"second")
+            wait_for("retint_waiting 1.0")
+        wait_for("retint_waiting 0.0")
+        go.set()
+        assert first.result().status_code == 422
+        assert client.post("/v1/colorize", content=b"third").status_code == 422
+    assert begun == [b"first", b"third"]
+
+
 def test_a_job_from_upload_to_archive(client):
     tricks = ["../../etc/passwd", "cat.jpg", "cat.jpg", "/abs/olute.jpg", "b\u00e4r.jpg"]
     files = [("photo", (name, CAT.read_bytes())) for name in tricks] + [("photo", ("t", b"text"))]
@@ -247,6 +280,16 @@ def test_a_stop_finishes_what_is_in_work(tmp_path, number):
         assert [answer.result().status_code for answer in answers] == [200] * count
         assert process.wait(20) == 0
         assert "Traceback" not in process.stderr.read()
+
+
+def test_who_follows_a_job_does_not_hold_up_the_end(tmp_path):
+    files = [("photo", (f"{n}.jpg", CAT.read_bytes())) for n in range(500)]
+    with command(tmp_path) as (process, address):
+        job = httpx.post(f"{address}/v1/jobs", files=files, timeout=30).json()["id"]
+        with httpx.stream("GET", f"{address}/v1/jobs/{job}/events") as events:
+            next(events.iter_lines())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
 
 
 def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path):

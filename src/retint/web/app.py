@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
@@ -106,7 +107,7 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
         worker.start()
         yield
         await asyncio.to_thread(worker.stop)
-        service.close()
+        await asyncio.to_thread(service.close)
         store.close()
         shutil.rmtree(uploads, ignore_errors=True)
 
@@ -132,6 +133,13 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
     from retint.web.page import add_page  # Gradio reads its environment when it is imported
 
     add_page(app, darkroom, service, (store, worker), settings)
+    end_page = app.state.end_streams
+
+    def end_streams() -> None:
+        end_page()
+        worker.end()
+
+    app.state.end_streams = end_streams
     app.add_middleware(Guard, settings=settings, registry=registry)
     return app
 
@@ -207,12 +215,17 @@ def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
     async def colorize(request: Request, wish: Annotated[Wish, Depends(only_wish_of)]) -> Response:
         """Colour a photograph; answers with the picture, or with JSON if that is accepted."""
         data = await _one_photograph(request)
+        doing = asyncio.ensure_future(service.colorize(data, wish))
+        gone = asyncio.ensure_future(_gone(request))
         try:
-            result = await asyncio.wait_for(service.colorize(data, wish), settings.seconds)
-        except TimeoutError:
-            raise HTTPException(
-                503, "this photograph takes too long: make it a job", {"Retry-After": "60"}
-            ) from None
+            await asyncio.wait((doing, gone), timeout=settings.seconds, return_when=FIRST_COMPLETED)
+            if not doing.done():  # where the client is gone, nobody reads this
+                line = "this photograph takes too long: make it a job"
+                raise HTTPException(503, line, {"Retry-After": "60"})
+            result = doing.result()
+        finally:
+            doing.cancel()  # nobody waits for it any more
+            gone.cancel()
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse(_as_json(result))
         return Response(result.data, media_type=result.media_type)
@@ -249,9 +262,9 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
 
     @app.get("/v1/jobs/{id_}/events", tags=["jobs"], response_class=EventSourceResponse)
     async def follow(id_: str) -> AsyncIterator[ServerSentEvent]:
-        """How far a job is, told whenever that changes, until it is finished."""
+        """How far a job is, told whenever that changes, until it or the service ends."""
         told = None
-        while True:
+        while not worker.stopping:
             job = await asyncio.to_thread(store.get, id_)
             if job is None:
                 return
@@ -317,6 +330,12 @@ async def _photographs(request: Request, most: int) -> list[tuple[str, bytes]]:
         if not files:
             raise HTTPException(400, "the form has no file in a field 'photo'")
         return [(file.filename or "photo", await file.read()) for file in files]
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client of a request, whose body was read, is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _is_form(request: Request) -> bool:

@@ -23,7 +23,7 @@ async def color_many(
     worker: JobWorker,
     settings: Settings,
 ) -> AsyncIterator[str]:
-    """Make a job of photographs; tell how far it is, as HTML, until it is finished.
+    """Make a job of photographs; tell how far it is, as HTML, until it or the service ends.
 
     Raises:
         BusyError: if too many jobs are open.
@@ -44,7 +44,7 @@ async def color_many(
         if job != told:
             yield _table(job)
             told = job
-        if job.finished is not None:
+        if job.finished is not None or worker.stopping:
             return
         await asyncio.sleep(_LOOK_EVERY)
 

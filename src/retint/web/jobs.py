@@ -275,10 +275,19 @@ class JobWorker:
         """Say that there is something to do."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Finish the photograph in work; the others wait for the next start."""
+    @property
+    def stopping(self) -> bool:
+        """Whether no more photographs are begun: who follows a job need not wait for its end."""
+        return self._stopping
+
+    def end(self) -> None:
+        """Begin no more photographs; they wait for the next start of the service."""
         self._stopping = True
         self._wake.set()
+
+    def stop(self) -> None:
+        """The same, and finish the photograph in work."""
+        self.end()
         self._thread.join()
 
     def _run(self) -> None:
