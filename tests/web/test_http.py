@@ -23,7 +23,7 @@ from PIL import Image
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.web.jobs import JobStore, JobWorker
-from retint.web.service import Service, Wish
+from retint.web.service import BusyError, Service, Wish
 from retint.web.settings import Settings
 from serving import command, served
 
@@ -294,7 +294,7 @@ def test_who_follows_a_job_does_not_hold_up_the_end(tmp_path):
 
 def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path):
     store = JobStore(tmp_path, 3600)
-    old, new = (store.add([("a.jpg", CAT.read_bytes())], Wish()) for _ in range(2))
+    old, new = (store.add([("a.jpg", CAT)], Wish()) for _ in range(2))
     store.close()
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
         database.execute("update jobs set wish = '{\"hue\": 1}' where id = ?", (old,))
@@ -315,6 +315,29 @@ def test_two_services_do_not_share_a_folder_of_jobs(tmp_path):
     JobStore(tmp_path, 3600).close()
 
 
+def test_no_more_jobs_are_taken_than_may_be_open(tmp_path):
+    with served(tmp_path / "a", open_jobs=0) as client:
+        start = (
+            b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=a"
+        )
+        answer = talk(client, start + b"\r\nContent-Length: 1000\r\n\r\n--a")  # and more to come
+        assert b" 503 " in answer
+        assert b"retry-after: 60" in answer
+    store = JobStore(tmp_path / "b", 3600, most_open=1)
+
+    def add(_):
+        try:
+            return store.add([("a.jpg", CAT)], Wish())
+        except BusyError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [job for job in pool.map(add, range(8)) if job]
+    store.close()
+    assert len(jobs) == 1
+    assert [path.name for path in (tmp_path / "b").glob("*/")] == jobs
+
+
 class DyingService:
     """Stands for a process that is killed for its memory: nothing goes on after it."""
 
@@ -325,7 +348,7 @@ class DyingService:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_photograph_that_ends_the_service_again_and_again_is_given_up(tmp_path):
     store = JobStore(tmp_path, 3600)
-    job = store.add([("large.jpg", CAT.read_bytes()), ("b.jpg", CAT.read_bytes())], Wish())
+    job = store.add([("large.jpg", CAT), ("b.jpg", CAT)], Wish())
     for _ in range(3):
         worker = JobWorker(store, DyingService())
         worker.start()
@@ -339,7 +362,7 @@ def test_a_photograph_that_ends_the_service_again_and_again_is_given_up(tmp_path
 
 def test_jobs_of_a_version_that_counted_no_attempts(tmp_path):
     store = JobStore(tmp_path, 3600)
-    job = store.add([("a.jpg", CAT.read_bytes())], Wish())
+    job = store.add([("a.jpg", CAT)], Wish())
     store.close()
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
         database.execute("alter table files drop column attempts")

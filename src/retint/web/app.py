@@ -98,7 +98,7 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
         RetintError: if the folder of the jobs cannot be used, or two models have one name.
     """
     service = Service(colorizers, settings)
-    store = JobStore(settings.data, settings.keep_seconds)
+    store = JobStore(settings.data, settings.keep_seconds, settings.open_jobs)
     worker = JobWorker(store, service)
     uploads = _prepare_gradio()
 
@@ -247,10 +247,12 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         """Hand in many or large photographs, to be fetched later."""
         if wish.options.get("hints"):
             raise HTTPException(422, "hints belong to one photograph: use /v1/colorize")
-        photographs = await _photographs(request, settings.most_files)
-        if store.count_open() >= settings.open_jobs:
-            raise HTTPException(503, "too many jobs are open", {"Retry-After": "60"})
-        id_ = await asyncio.to_thread(store.add, photographs, wish)
+        try:
+            await asyncio.to_thread(store.admit)
+            async with _photographs(request, settings.most_files) as photographs:
+                id_ = await asyncio.to_thread(store.add, photographs, wish)
+        except BusyError:
+            raise HTTPException(503, "too many jobs are open", {"Retry-After": "60"}) from None
         worker.wake()
         response.headers["Location"] = f"/v1/jobs/{id_}"
         return _job_as_json(found(id_))
@@ -317,19 +319,20 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 async def _one_photograph(request: Request) -> bytes:
     if not _is_form(request):
         return await request.body()
-    photographs = await _photographs(request, 1)
-    return photographs[0][1]
+    async with _photographs(request, 1) as photographs:
+        return await asyncio.to_thread(photographs[0][1].read)
 
 
-async def _photographs(request: Request, most: int) -> list[tuple[str, bytes]]:
-    """Names and contents of the files of a form."""
+@asynccontextmanager
+async def _photographs(request: Request, most: int) -> AsyncIterator[list[tuple[str, BinaryIO]]]:
+    """Names and files of a form; they may be larger than memory."""
     if not _is_form(request):
         raise HTTPException(400, "send photographs as multipart/form-data, in fields 'photo'")
     async with request.form(max_files=most, max_fields=10) as form:
         files = [value for value in form.getlist("photo") if isinstance(value, UploadFile)]
         if not files:
             raise HTTPException(400, "the form has no file in a field 'photo'")
-        return [(file.filename or "photo", await file.read()) for file in files]
+        yield [(file.filename or "photo", file.file) for file in files]
 
 
 async def _gone(request: Request) -> None:

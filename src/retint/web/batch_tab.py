@@ -9,7 +9,7 @@ from pathlib import Path
 
 from retint.errors import RetintError
 from retint.web.jobs import DONE, FAILED, WAITING, File, Job, JobStore, JobWorker
-from retint.web.service import BusyError, Wish
+from retint.web.service import Wish
 from retint.web.settings import Settings
 
 _LOOK_EVERY = 0.5  # seconds
@@ -33,11 +33,7 @@ async def color_many(
         raise RetintError(f"that are {len(paths)} files: give {settings.most_files} at a time")
     if sum(path.stat().st_size for path in paths) > settings.most_job_bytes:
         raise RetintError("the files are too large together: give fewer at a time")
-    if store.count_open() >= settings.open_jobs:
-        raise BusyError
-    id_ = await asyncio.to_thread(
-        lambda: store.add([(path.name, path.read_bytes()) for path in paths], wish)
-    )
+    id_ = await asyncio.to_thread(store.add, [(path.name, path) for path in paths], wish)
     worker.wake()
     told = None
     while job := await asyncio.to_thread(store.get, id_):

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from retint.databases import check_database
 from retint.errors import RetintError
-from retint.web.service import Service, Wish
+from retint.web.service import BusyError, Service, Wish
 from retint.whole import whole_file
 
 log = logging.getLogger("retint.web")
@@ -103,12 +103,13 @@ class JobStore:
     Args:
         folder: made if it is not there.
         keep_seconds: how long finished jobs stay.
+        most_open: jobs that are not finished, at a time.
 
     Raises:
         RetintError: if the folder cannot be used, or another service uses it.
     """
 
-    def __init__(self, folder: Path, keep_seconds: float) -> None:
+    def __init__(self, folder: Path, keep_seconds: float, most_open: int = sys.maxsize) -> None:
         with ExitStack() as opened:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -123,21 +124,25 @@ class JobStore:
             self._opened = opened.pop_all()
         self._folder = folder
         self._keep = keep_seconds
+        self._most_open = most_open
         self._lock = threading.Lock()
 
-    def add(self, photographs: Sequence[tuple[str, bytes]], wish: Wish) -> str:
-        """Store a job, by name and contents of its photographs; give its id.
+    def add(self, photographs: Sequence[tuple[str, Path | BinaryIO]], wish: Wish) -> str:
+        """Store a job, by name and file of its photographs; give its id.
 
         Raises:
+            BusyError: if too many are open.
             StorageError: if there is no room for it.
         """
+        self.admit()
         id_ = uuid4().hex
         place = self._folder / id_
         try:
             place.mkdir()
-            for number, (_, data) in enumerate(photographs):
-                (place / f"{number}.in").write_bytes(data)
+            for number, (_, source) in enumerate(photographs):
+                _copy(source, place / f"{number}.in")
             with self._transaction() as database:
+                self._admit(database)  # others may have come while this one was copied
                 database.execute(
                     "insert into jobs (id, created, wish) values (?, ?, ?)",
                     (id_, time.time(), json.dumps(_to_json(wish))),
@@ -146,11 +151,23 @@ class JobStore:
                     "insert into files (job, number, name) values (?, ?, ?)",
                     [(id_, number, name) for number, (name, _) in enumerate(photographs)],
                 )
+        except BusyError:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
         except (OSError, sqlite3.Error) as error:
             shutil.rmtree(place, ignore_errors=True)
             log.exception("a job cannot be stored")
             raise StorageError from error
         return id_
+
+    def admit(self) -> None:
+        """See that another job may come; to be asked before it is received.
+
+        Raises:
+            BusyError: if too many are open.
+        """
+        with self._transaction() as database:
+            self._admit(database)
 
     def get(self, id_: str) -> Job | None:
         """A job, if there is such a one."""
@@ -170,8 +187,7 @@ class JobStore:
     def count_open(self) -> int:
         """Jobs that are not finished."""
         with self._transaction() as database:
-            found = database.execute("select count(*) from jobs where finished is null")
-            return int(found.fetchone()[0])
+            return _count_open(database)
 
     def result(self, job: Job, number: int) -> Path:
         """Where the result of a photograph lies, or will."""
@@ -242,6 +258,10 @@ class JobStore:
     def close(self) -> None:
         """Close the database, and leave the folder to another service."""
         self._opened.close()
+
+    def _admit(self, database: sqlite3.Connection) -> None:
+        if _count_open(database) >= self._most_open:
+            raise BusyError
 
     def _remove_strays(self, folder: Path) -> None:
         """Remove the files of jobs that a killed service had not yet written down."""
@@ -329,6 +349,19 @@ class JobWorker:
         else:
             done = File(number, "", DONE, None, result.suffix, result.media_type)
             self._store.finish(id_, number, done, result.data)
+
+
+def _copy(source: Path | BinaryIO, target: Path) -> None:
+    if isinstance(source, Path):
+        shutil.copyfile(source, target)
+        return
+    with target.open("wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _count_open(database: sqlite3.Connection) -> int:
+    found = database.execute("select count(*) from jobs where finished is null")
+    return int(found.fetchone()[0])
 
 
 @contextmanager
