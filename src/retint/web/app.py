@@ -1,4 +1,4 @@
-"""The addresses of the service; OpenAPI describes them at /docs and /openapi.json."""
+"""The addresses of the service; OpenAPI describes them at /openapi.json."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _add_errors(app: FastAPI) -> None:
     def other(request: Request, error: StarletteHTTPException) -> Response:
         line = str(error.detail)
         if line in ("Not Found", "Method Not Allowed"):  # the framework's own
-            line = f"there is no {request.method} {request.url.path} here: see /docs"
+            line = f"there is no {request.method} {request.url.path} here: see /openapi.json"
         return JSONResponse({"error": line}, error.status_code, error.headers)
 
 
