@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -234,7 +235,19 @@ def test_a_job_from_upload_to_archive(client):
         "005-b\u00e4r-color.jpg",
     ]
     assert client.delete(f"/v1/jobs/{job}").status_code == 204
-    assert client.get(f"/v1/jobs/{job}").status_code == 404
+    for address in ("", "/events", "/archive", "/files/0"):
+        assert client.get(f"/v1/jobs/{job}{address}").status_code == 404
+
+
+def test_results_that_are_removed_while_they_are_fetched(tmp_path):
+    with served(tmp_path) as client:
+        job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
+        finished(client, job)
+        shutil.rmtree(tmp_path / job)  # comes before the job is not known any more
+        for address in ("files/0", "archive"):
+            answer = client.get(f"/v1/jobs/{job}/{address}")
+            assert answer.status_code == 404
+            assert "expired" in answer.json()["error"]
 
 
 def test_jobs_expire(tmp_path):

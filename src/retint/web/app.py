@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, BinaryIO
 
@@ -235,7 +235,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
     def found(id_: str) -> Job:
         job = store.get(id_)
         if job is None:
-            raise HTTPException(404, f"there is no job {id_}: it may have expired")
+            raise _no_job(id_)
         return job
 
     @app.post(
@@ -262,7 +262,13 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         """How far a job is."""
         return _job_as_json(found(id_))
 
-    @app.get("/v1/jobs/{id_}/events", tags=["jobs"], response_class=EventSourceResponse)
+    @app.get(
+        "/v1/jobs/{id_}/events",
+        tags=["jobs"],
+        response_class=EventSourceResponse,
+        responses=_NO_JOB,
+        dependencies=[Depends(found)],  # before the answer begins
+    )
     async def follow(id_: str) -> AsyncIterator[ServerSentEvent]:
         """How far a job is, told whenever that changes, until it or the service ends."""
         told = None
@@ -285,17 +291,23 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         file = next((file for file in job.files if file.number == number), None)
         if file is None or file.state != DONE:
             raise HTTPException(404, "there is no such result (yet)")
-        return FileResponse(store.result(job, number), media_type=file.media_type)
+        path = store.result(job, number)
+        with _removed_meanwhile(id_):
+            return FileResponse(path, media_type=file.media_type, stat_result=path.stat())
 
     @app.get("/v1/jobs/{id_}/archive", tags=["jobs"], response_class=Response, responses=_NO_JOB)
     def archive(id_: str) -> Response:
         """All coloured photographs of a job so far, as a ZIP file."""
         job = found(id_)
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - sent after this has returned
-        with zipfile.ZipFile(file, "w") as whole:  # stored: pictures are compressed already
-            for done in job.files:
-                if done.state == DONE:
-                    whole.write(store.result(job, done.number), _result_name(done))
+        with ExitStack() as stack:
+            # Beside the jobs: folders for temporary files may be small.
+            file = stack.enter_context(tempfile.TemporaryFile(dir=settings.data))
+            with _removed_meanwhile(id_), zipfile.ZipFile(file, "w") as whole:
+                for done in job.files:
+                    if done.state == DONE:
+                        # Stored as they are: pictures are compressed already.
+                        whole.write(store.result(job, done.number), _result_name(done))
+            stack.pop_all()  # it is closed when it was sent
         headers = {
             "Content-Disposition": f'attachment; filename="retint-{id_[:8]}.zip"',
             "Content-Length": str(file.tell()),
@@ -306,6 +318,19 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
     def forget(id_: str) -> None:
         """Remove a job with its files."""
         store.remove(found(id_).id)
+
+
+def _no_job(id_: str) -> HTTPException:
+    return HTTPException(404, f"there is no job {id_}: it may have expired")
+
+
+@contextmanager
+def _removed_meanwhile(id_: str) -> Iterator[None]:
+    """Say so where files of a job are missing that were there when it was looked up."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise _no_job(id_) from None
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
