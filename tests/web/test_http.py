@@ -1,6 +1,7 @@
 """The service as its clients meet it: over a socket, with good manners and with bad ones."""
 
 import base64
+import errno
 import functools
 import io
 import json
@@ -23,7 +24,7 @@ from PIL import Image
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
-from retint.web.jobs import JobStore, JobWorker
+from retint.web.jobs import DONE, File, JobStore, JobWorker
 from retint.web.service import BusyError, Service, Wish
 from retint.web.settings import Settings
 from serving import command, served
@@ -315,6 +316,37 @@ def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path)
         assert finished(client, new)["counts"] == {"done": 1}
         (file,) = finished(client, old)["files"]
         assert "another version" in file["error"]
+
+
+def test_a_job_that_is_removed_while_it_is_in_work(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    done = File(0, "", DONE, None, ".jpg", "image/jpeg")
+    half, gone = (store.add([("a.jpg", CAT)], Wish()) for _ in range(2))
+    shutil.rmtree(tmp_path / half)  # files are removed first
+    store.finish(half, 0, done, b"a result")
+    assert "removed" in store.get(half).files[0].error
+    store.remove(gone)
+    (tmp_path / gone).mkdir()  # what was being written while they were
+    store.finish(gone, 0, done, b"a result")
+    assert not (tmp_path / gone).exists()
+    store.close()
+
+
+def test_what_cannot_be_stored_or_looked_up_is_answered_with_507(tmp_path, monkeypatch):
+    def full(**_):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with served(tmp_path) as client:
+        job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
+        finished(client, job)
+        with monkeypatch.context() as patch:
+            patch.setattr("tempfile.TemporaryFile", full)
+            answer = client.get(f"/v1/jobs/{job}/archive")
+        assert answer.status_code == 507
+        assert "no room" in answer.json()["error"]
+        with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+            database.execute("drop table files")
+        assert client.get(f"/v1/jobs/{job}").status_code == 507
 
 
 def test_two_services_do_not_share_a_folder_of_jobs(tmp_path):

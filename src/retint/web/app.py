@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import os
 import shutil
 import tempfile
@@ -75,10 +76,11 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {**_ERROR, "description": "Too many bytes"},
     422: {**_ERROR, "description": "The photograph or an option cannot be used"},
     503: {**_ERROR, "description": "Too much waits; see Retry-After"},
-    507: {**_ERROR, "description": "The service has no room for a job"},
+    507: {**_ERROR, "description": "The service has no room"},
 }
 _NO_JOB: dict[int | str, dict[str, Any]] = {
-    404: {**_ERROR, "description": "There is no such job, or it has expired"}
+    404: {**_ERROR, "description": "There is no such job, or it has expired"},
+    507: {**_ERROR, "description": "The service has no room"},
 }
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The coloured photograph"}
@@ -173,6 +175,13 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(StorageError)
     def full(_: Request, error: StorageError) -> Response:
         return JSONResponse({"error": str(error)}, 507)
+
+    @app.exception_handler(OSError)
+    def unwritable(_: Request, error: OSError) -> Response:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        line = "the service has no room for files: its operator has to make some"
+        return JSONResponse({"error": line}, 507)
 
     @app.exception_handler(StarletteHTTPException)
     def other(request: Request, error: StarletteHTTPException) -> Response:

@@ -49,6 +49,7 @@ _COLUMNS = {
 _ID = re.compile(r"[0-9a-f]{32}")
 _LOOK_EVERY = 60.0  # seconds between two looks for what has expired
 _MOST_ATTEMPTS = 3  # of services that ended while they coloured a photograph
+_REMOVED = "the photograph was removed from the service's folder"
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 
 
@@ -99,6 +100,8 @@ class StorageError(RetintError):
 
 class JobStore:
     """The jobs in a folder: a SQLite file, and a folder of files for each.
+
+    All methods raise StorageError where the database cannot be read or written.
 
     Args:
         folder: made if it is not there.
@@ -151,13 +154,13 @@ class JobStore:
                     "insert into files (job, number, name) values (?, ?, ?)",
                     [(id_, number, name) for number, (name, _) in enumerate(photographs)],
                 )
-        except BusyError:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-        except (OSError, sqlite3.Error) as error:
-            shutil.rmtree(place, ignore_errors=True)
+        except OSError as error:
+            self._remove_files(id_)
             log.exception("a job cannot be stored")
             raise StorageError from error
+        except (BusyError, StorageError):
+            self._remove_files(id_)
+            raise
         return id_
 
     def admit(self) -> None:
@@ -195,9 +198,10 @@ class JobStore:
 
     def remove(self, id_: str) -> None:
         """Forget a job and its files."""
+        self._remove_files(id_)  # first, which makes room for what the database writes
         with self._transaction() as database:
             database.execute("delete from jobs where id = ?", (id_,))
-        shutil.rmtree(self._folder / id_, ignore_errors=True)
+        self._remove_files(id_)  # what was written meanwhile
 
     def remove_expired(self) -> None:
         """Forget the jobs that were finished too long ago."""
@@ -237,23 +241,27 @@ class JobStore:
     def finish(self, id_: str, number: int, outcome: File, data: bytes | None) -> None:
         """Store the result of a photograph, or why there is none; it is not needed any more."""
         place = self._folder / id_
-        if not place.exists():
-            return  # the job was removed meanwhile
-        if data is not None:
-            with whole_file(place / f"{number}.out", sole=True) as beside:
-                beside.write_bytes(data)
+        try:
+            if data is not None:
+                with whole_file(place / f"{number}.out", sole=True) as beside:
+                    beside.write_bytes(data)
+        except FileNotFoundError:  # the job is being removed
+            outcome = File(number, "", FAILED, _REMOVED)
         with self._transaction() as database:
-            database.execute(
+            found = database.execute(
                 "update files set state = ?, error = ?, suffix = ?, media_type = ? "
                 "where job = ? and number = ?",
                 (outcome.state, outcome.error, outcome.suffix, outcome.media_type, id_, number),
-            )
+            ).rowcount
             database.execute(
                 "update jobs set finished = ? where id = ? and not exists "
                 "(select 1 from files where job = id and state = ?)",
                 (time.time(), id_, WAITING),
             )
-        (place / f"{number}.in").unlink(missing_ok=True)
+        if found:
+            (place / f"{number}.in").unlink(missing_ok=True)
+        else:
+            self._remove_files(id_)  # the job was removed while it was in work
 
     def close(self) -> None:
         """Close the database, and leave the folder to another service."""
@@ -270,10 +278,17 @@ class JobStore:
             if _ID.fullmatch(place.name) and place.name not in known:
                 shutil.rmtree(place, ignore_errors=True)
 
+    def _remove_files(self, id_: str) -> None:
+        shutil.rmtree(self._folder / id_, ignore_errors=True)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._database:
-            yield self._database
+        try:
+            with self._lock, self._database:
+                yield self._database
+        except sqlite3.Error as error:
+            log.exception("the database of the jobs cannot be used")
+            raise StorageError from error
 
 
 class JobWorker:
@@ -335,8 +350,7 @@ class JobWorker:
         try:
             data = self._store.read(id_, number)
         except FileNotFoundError:
-            line = "the photograph was removed from the service's folder"
-            self._store.finish(id_, number, File(number, "", FAILED, line), None)
+            self._store.finish(id_, number, File(number, "", FAILED, _REMOVED), None)
             return
         try:
             result = self._service.work(data, _from_json(wish))
