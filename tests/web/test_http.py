@@ -214,7 +214,7 @@ def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
 
 
 def test_a_job_from_upload_to_archive(client):
-    tricks = ["../../etc/passwd", "cat.jpg", "cat.jpg", "/abs/olute.jpg", "b\u00e4r.jpg"]
+    tricks = ["../../etc/passwd", "cat.jpg", "cat.jpeg", "/abs/olute.jpg", "b\u00e4r.jpg"]
     files = [("photo", (name, CAT.read_bytes())) for name in tricks] + [("photo", ("t", b"text"))]
     made = client.post("/v1/jobs", files=files)
     assert made.status_code == 202
@@ -231,7 +231,7 @@ def test_a_job_from_upload_to_archive(client):
     assert archive.namelist() == [
         "001-passwd-color.jpg",
         "002-cat-color.jpg",
-        "003-cat-color.jpg",
+        "003-cat-color.jpeg",
         "004-olute-color.jpg",
         "005-b\u00e4r-color.jpg",
     ]

@@ -12,7 +12,7 @@ import zipfile
 from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -29,6 +29,7 @@ from retint.errors import RetintError
 from retint.web.darkroom import Darkroom
 from retint.web.guard import Guard
 from retint.web.jobs import DONE, File, Job, JobStore, JobWorker, StorageError
+from retint.web.names import result_name
 from retint.web.pictures import add_pictures
 from retint.web.service import RETRY_AFTER, BusyError, Result, Service, Wish, model_facts
 from retint.web.settings import Settings
@@ -410,5 +411,4 @@ def _job_as_json(job: Job) -> dict[str, Any]:
 
 def _result_name(file: File) -> str:
     """Name of a result in the archive; numbered, so that no two are the same."""
-    stem = PurePosixPath(file.name.replace("\\", "/")).stem or "photo"
-    return f"{file.number + 1:03d}-{stem}-color{file.suffix}"
+    return f"{file.number + 1:03d}-{result_name(file.name, str(file.suffix))}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from retint.errors import RetintError
 from retint.web.jobs import DONE, FAILED, WAITING, File, Job, JobStore, JobWorker
+from retint.web.names import result_name
 from retint.web.service import Wish
 from retint.web.settings import Settings
 
@@ -69,7 +70,7 @@ def _table(job: Job) -> str:
 def _row(job: Job, file: File) -> str:
     state = _STATES[file.state]
     if file.state == DONE:
-        name = escape(f"{Path(file.name).stem}-color{file.suffix}")
+        name = escape(result_name(file.name, str(file.suffix)))
         address = f"/v1/jobs/{job.id}/files/{file.number}"
         state = f'{state}: <a download="{name}" href="{address}">{name}</a>'
     elif file.error:
