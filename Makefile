@@ -35,7 +35,7 @@ lint:  ## Check style and types (after make test has installed the tools)
 faults:  ## Try all of tests/faults/, which takes long: kills, full disks, damage, fuzzing, leaks
 	RETINT_FAULTS=1 .venv/bin/pytest tests/faults
 
-bench:  ## Print the tables of benchmarks/ (after make test has installed everything)
+bench:  ## Print what start-up and colouring take (after make install); more in benchmarks/
 	.venv/bin/python benchmarks/startup.py
 	.venv/bin/python benchmarks/colorize.py
 

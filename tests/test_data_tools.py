@@ -7,14 +7,18 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from imagecodecs import cms_profile
 from PIL import Image, ImageOps
 from upath import UPath
 
 from commands import fails_in_one_line, retint, retint_here
 from retint.dataset.stats import figure_of, measure_pictures
+from retint.errors import RetintError
+from retint.photo import read_photo
 from retint.pictures import find_pictures, open_picture
 from retint.training.data import load_photographs
 from retint.training.recipe import Data
@@ -42,6 +46,57 @@ def mixed(four: Path) -> Path:
     Image.new("RGB", (20, 100), (90, 0, 90)).save(four / "tiny.png")
     (four / "text.jpg").write_text("no picture")
     return four
+
+
+def test_profiles_are_heeded_as_in_colouring(four):
+    """Cameras write Display P3 and Adobe RGB: the same numbers are other colours there."""
+    chelsea = four / "chelsea.jpg"
+    with Image.open(chelsea) as image:
+        image.save(chelsea, quality=92, icc_profile=cms_profile("adobergb"))
+    picture = next(one for one in find_pictures(four) if one.file == chelsea)
+    learnt = np.asarray(open_picture(picture)).astype(int)
+    assert np.abs(learnt - read_photo(chelsea).pixels).max() <= 1
+    with Image.open(chelsea) as image:
+        assert np.abs(learnt - np.asarray(image)).mean() > 2
+
+
+def test_linked_folders_are_entered_once(four, tmp_path):
+    away = tmp_path / "away"
+    away.mkdir()
+    (four / "chelsea.jpg").rename(away / "chelsea.jpg")
+    (away / "round").symlink_to(four, target_is_directory=True)
+    for name in ("linked", "twice"):
+        (four / name).symlink_to(away, target_is_directory=True)
+    assert [picture.name for picture in find_pictures(four)] == [
+        *("photos/astronaut.jpg", "photos/coffee.jpg"),
+        *("photos/linked/chelsea.jpg", "photos/rocket.jpg"),
+    ]
+
+
+def test_a_photograph_with_a_second_in_it_is_packed_as_it_is(four, tmp_path):
+    """JPEGs of many cameras carry a preview, which makes them MPO to Pillow."""
+    path = four / "chelsea.jpg"
+    with Image.open(path) as image:
+        image.save(path, "MPO", save_all=True, append_images=[image.resize((64, 48))])
+    done = retint_here("data", "pack", four, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() in shards_of(tmp_path / "out").values()
+
+
+def test_a_table_with_a_damaged_end_is_named(four, tmp_path):
+    cells = [{"bytes": file.read_bytes(), "path": file.name} for file in four.iterdir()]
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"image": cells}), path)
+    data = path.read_bytes()
+    told = set()
+    for place in range(len(data) - 60, len(data) - 8, 3):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        try:
+            find_pictures(path)
+        except RetintError as error:
+            told.add(str(error))
+    assert any(line.startswith(f"{path} cannot be read as a file of Parquet: ") for line in told)
+    assert not any("\n" in line for line in told)
 
 
 def shards_of(folder: Path) -> dict[str, bytes]:

@@ -33,3 +33,19 @@ def test_only_the_service_loads_web_frameworks(tmp_path):
     command = [sys.executable, "-c", code, "colorize", str(photograph)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_nothing_is_fetched(tmp_path):
+    photograph = tmp_path / "photo.png"
+    Image.new("L", (64, 48), 128).save(photograph)
+    code = (
+        "import sys\n"
+        "def watch(event, _):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
+        "        raise SystemExit(f'retint went online: {event}')\n"
+        f"sys.addaudithook(watch)\n{CODE}"
+    )
+    for arguments in (["colorize", str(photograph)], ["info", str(photograph)], ["models"]):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from retint.models import PatchGAN, create_generator
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs
 from retint.training.losses import PerceptualLoss
+from retint.training.networks import Networks
 from retint.training.recipe import load_recipe
 from retint.training.step import LOSSES, Step
 from retint.training.windows import Windows
@@ -74,6 +75,26 @@ def test_a_step_is_the_reports(kind):
     expected["loss_d"] = (expected["loss_d_fake"] + expected["loss_d_real"]) / 2
     expected["loss_g"] = expected["loss_g_gan"] + l1
     assert {name: losses[name] for name in expected} == pytest.approx(expected, rel=0.01)
+
+
+def test_the_average_of_a_short_run_is_of_learnt_weights(photographs):
+    """A constant decay would leave most of the initial weights in it."""
+    recipe = load_recipe("unet-gan", (*TINY, "data.size=64", "ema=0.999", "discriminator_width=8"))
+    accelerator = Accelerator(cpu=True)
+    networks = Networks(recipe, accelerator, None)
+    networks.prepare()
+    step, _ = networks.make_step(0, torch.ones(1))
+    weight = next(networks.bare.parameters())
+    values = [weight.detach().clone()]
+    found = load_photographs(find_pictures(photographs)[:4], recipe.data)
+    windows = Windows(found, recipe.data, accelerator.device)
+    for done in range(20):
+        step.set_progress(done / 20, done)
+        step(windows.batch(torch.arange(4), train=False))
+        values.append(weight.detach().clone())
+    average = next(networks.ema.parameters())
+    assert (average - values[-1]).norm() < 0.3 * (average - values[0]).norm()
+    assert (average - values[-1]).norm() > 0
 
 
 def test_training_turns_pictures_a_little_and_validation_does_not(photographs):

@@ -15,18 +15,22 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.model import model_path, open_model
+from retint.models import UNet, create_generator
 from retint.pictures import find_pictures
 from retint.training.comparison import compare_runs
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
+from retint.training.networks import Networks
 from retint.training.recipe import Data, list_recipes, load_recipe
+from retint.training.run import Run
 
 TINY = (
     "data.size=64",
@@ -62,6 +66,11 @@ def test_recipes_of_the_report():
         ("unet-gan", ("data.colour=1",), "data.colour"),
         ("unet-gan", ("stages.7.epochs=1",), "stages.7.epochs"),
         ("unet-gan", ("data.size",), "key=value"),
+        ("unet-gan", ("data.validation=.nan",), "data.validation"),
+        ("unet-gan", ("data.window=[1.5, 3]",), "data.window: give a smaller"),
+        ("unet-gan", ("seed=-1",), "seed"),
+        ("unet-gan", ("stages.0.betas=[0.9, 1.0]",), "betas"),
+        ("unet-gan", ("stages.0.l1=0", "stages.0.gan=0"), "it has no loss"),
     ],
 )
 def test_bad_recipes_are_named(name, changes, words):
@@ -77,6 +86,13 @@ def test_bad_recipes_are_named(name, changes, words):
             "default",
             ("data.size=64", "generator.options.pretrained=false", "stages.0.gan=1"),
             "96 or more",
+        ),
+        ("unet-gan", ("stages.0.palette=1",), "wants a palette"),
+        ("unet-gan", ("generator.options.width=-8",), "'unet' cannot be built"),
+        (
+            "default",
+            ("generator.options.decoder_channels=[64, 32, 16, 8, 8, 8]",),
+            "decoder_channels has 6 entries",
         ),
     ],
 )
@@ -364,13 +380,45 @@ def test_a_model_that_knows_one_colouring_is_asked_for_no_more(tmp_path):
     assert retint(*asked).returncode == 0
 
 
-@pytest.mark.parametrize("init", ["default", "nothing.onnx", "text.onnx", "text.safetensors"])
-def test_initial_weights_that_do_not_fit_leave_no_run(tmp_path, init):
+def test_a_run_that_was_stopped_at_once_begins_again_as_it_did(photographs, tmp_path):
+    """Without a checkpoint, --resume alone began from other weights than --init had brought."""
+    recipe = load_recipe("finetune", ("data.batch_size=4", "data.size=64", "stages.0.epochs=1"))
+    out = tmp_path / "run"
+    networks = Networks(recipe, Accelerator(cpu=True), "default")
+    Run(out).start(recipe, {"base": networks.base})
+    with pytest.raises(RetintError, match=r"began from default .* add --init default"):
+        train(photographs, recipe, out, resume=True, cache=tmp_path)
+
+
+def test_a_pretrained_encoder_stays_what_it_is():
+    recipe = load_recipe(
+        "unet-gan",
+        ("generator.name=encoder-unet", "generator.options.backbone=tf_efficientnet_lite0"),
+    )
+    generator = Networks(recipe, Accelerator(cpu=True), None).bare
+    pretrained = create_generator("encoder-unet", backbone="tf_efficientnet_lite0").state_dict()
+    weights = generator.state_dict()
+    assert all(torch.equal(weights[n], pretrained[n]) for n in weights if n.startswith("encoder."))
+    assert float(weights["ab_head.weight"].std()) == pytest.approx(0.02, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("init", "reason"),
+    [
+        ("default", "is in one of them alone"),
+        ("wider.safetensors", "size mismatch for "),
+        ("nothing.onnx", "no weights file"),
+        ("text.onnx", "not a usable ONNX model"),
+        ("text.safetensors", "cannot be read"),
+    ],
+)
+def test_initial_weights_that_do_not_fit_leave_no_run(tmp_path, init, reason):
     for name in ("text.onnx", "text.safetensors"):
         (tmp_path / name).write_text("no weights")
+    save_file(UNet(width=16, depth=6).state_dict(), tmp_path / "wider.safetensors")
     target = init if init == "default" else str(tmp_path / init)
     photographs = tmp_path / "none"  # are not looked at before
-    with pytest.raises(RetintError, match=init):
+    with pytest.raises(RetintError, match=rf"{init}.*{reason}|{reason}.*{init}"):
         train(photographs, load_recipe("unet-gan", TINY), tmp_path / "run", init=target)
     assert not (tmp_path / "run").exists()
 

@@ -15,6 +15,11 @@ class RetintError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, or, if that is nothing, what it is."""
+    return (str(error).strip().splitlines() or [repr(error)])[0]
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory left; each library has its own way."""
     text = str(error).lower()

@@ -87,7 +87,7 @@ def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
     try:
         generator.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).strip().splitlines()[-1].strip()  # after a headline
         raise RetintError(f"the weights do not fit recipe '{recipe.name}': {reason}") from error
     return generator
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from retint.errors import RetintError, lacks_memory
+from retint.errors import RetintError, first_line, lacks_memory
 from retint.photo import is_output
+from retint.photo.profiles import to_srgb
 from retint.remote import named_errors, steadily
 from retint.rows import TABLES, images_of, rows_of
 
@@ -89,10 +91,14 @@ def find_pictures(source: Path) -> list[Picture]:
     Raises:
         RetintError: if there is none, an archive is damaged, or the network fails.
     """
-    if isinstance(source, Path):
+    if not isinstance(source, Path):
+        with named_errors(source, "read"):
+            return _find_pictures(source)
+    try:
         return _find_pictures(source)
-    with named_errors(source, "read"):
-        return _find_pictures(source)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise RetintError(f"{error.filename or source} cannot be read: {reason}") from error
 
 
 def _find_pictures(source: Path) -> list[Picture]:
@@ -111,7 +117,27 @@ def _find_pictures(source: Path) -> list[Picture]:
 
 
 def _files(source: Path) -> list[Path]:
-    return [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    if source.is_file():
+        return [source]
+    found = _local_files(source) if isinstance(source, Path) else source.rglob("*")
+    return sorted(file for file in found if file.is_file())
+
+
+def _local_files(folder: Path) -> Iterator[Path]:
+    """Files of a folder and its sub-folders; linked ones, too, but none twice."""
+    seen = set()
+    for place, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(place, name) for name in names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _inside(archive: Path) -> list[Picture]:
@@ -133,7 +159,8 @@ def _members_of(archive: Path, stream: IO[bytes], start: int) -> Iterator[Pictur
     """Pictures of a tar, which begins at `start` of the archive, and of the tars in it."""
     with tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
-            inner = tar.extractfile(member) if member.name.endswith(".tar") else None
+            is_tar = member.isfile() and member.name.endswith(".tar")
+            inner = tar.extractfile(member) if is_tar else None
             if inner is not None:
                 yield from _members_of(archive, inner, start + member.offset_data)
             elif member.isfile() and Path(member.name).suffix.lower() in _SUFFIXES:
@@ -224,7 +251,7 @@ def look_at_all(
 
 
 def open_picture(picture: Picture) -> Image.Image | str:
-    """The picture in RGB and upright, or why it cannot be used."""
+    """The picture in sRGB and upright, or why it cannot be used."""
     data = _read(picture)
     return data if isinstance(data, str) else _open(data)
 
@@ -234,22 +261,33 @@ def _open(data: bytes) -> Image.Image | str:
         with Image.open(io.BytesIO(data)) as opened:
             if opened.width * opened.height > _MOST_PIXELS:
                 return f"too large ({opened.width} x {opened.height})"
-            image = ImageOps.exif_transpose(opened).convert("RGB")
+            image = _in_srgb(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError:  # whose text names an object in memory
         return "unreadable (not a picture)"
     except Exception as error:  # each decoder has errors of its own
         if lacks_memory(error):
             raise MemoryError from error
-        return f"unreadable ({(str(error).splitlines() or [repr(error)])[0]})"
+        return f"unreadable ({first_line(error)})"
     if min(image.size) < _MIN_SIDE:
         return f"tiny ({image.width} x {image.height})"
     return image
 
 
+def _in_srgb(image: Image.Image) -> Image.Image:
+    if image.mode != "CMYK":
+        image = image.convert("RGB")
+    profile = image.info.get("icc_profile")
+    if profile:  # of a camera or a press, with other colours for the same numbers
+        pixels = to_srgb(np.asarray(image), profile)
+        if pixels.shape[2] == 3:
+            return Image.fromarray(pixels)
+    return image.convert("RGB")
+
+
 def decode(
     picture: Picture, resize: Callable[[Image.Image], Image.Image]
 ) -> NDArray[np.uint8] | str:
-    """Pixels (H, W, 3) of a colour photograph, upright and resized, or why it is of no use."""
+    """Pixels (H, W, 3) of a colour photograph in sRGB, upright, resized; or why it is of no use."""
     data = _read(picture)
     return data if isinstance(data, str) else decode_data(data, resize)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 
 _PAUSES = (1.0, 5.0)  # seconds before the second and the third attempt
 
@@ -43,5 +43,5 @@ def named_errors(url: Path, done: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise RetintError(f"{url} does not exist") from error
     except Exception as error:  # each driver has errors of its own
-        cause = (str(error).splitlines() or [repr(error)])[0]
+        cause = first_line(error)
         raise RetintError(f"{url} cannot be {done} ({cause}): mend that and call again") from error

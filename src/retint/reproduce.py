@@ -70,6 +70,7 @@ def reproduce(
             "retint reproduce runs in one process: train its two runs with retint train on several "
             "GPUs first, then call it without the launcher"
         )
+    found = [find_pictures(test) for test in tests]  # hours before they are wanted
     recipes = [_unet(small, changes), _pretrained(small, changes, say)]
     runs = [out / recipe.name for recipe in recipes]
     for recipe, run in zip(recipes, runs, strict=True):
@@ -78,10 +79,10 @@ def reproduce(
     comparison = compare_runs(runs, out / "comparison", overwrite=True)
     evaluations = []
     folders = folders_of(tests)
-    for test, folder in zip(tests, folders, strict=True):
+    for test, pictures, folder in zip(tests, found, folders, strict=True):
         say(f"testing on {test}")
         systems = open_systems([str(run) for run in runs])
-        evaluation = evaluate(test, find_pictures(test), systems)
+        evaluation = evaluate(test, pictures, systems)
         write_report(evaluation, out / folder, overwrite=True)
         evaluations.append(evaluation)
     report = out / "report.md"

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 
 _GROUPS = 4  # kept, for rows are read one after the other
 _reading = Lock()
@@ -107,7 +107,7 @@ def _group(table: Path, group: int) -> list[bytes]:
     try:
         cells = opened.cells(group, column, "bytes" if is_struct else None)
     except ArrowException as error:  # of some damage; of other damage it raises OSError, too
-        raise OSError(str(error).splitlines()[0]) from error
+        raise OSError(first_line(error)) from error
     if is_struct:
         cells = [cell and cell["bytes"] for cell in cells]
     return [cell or b"" for cell in cells]
@@ -129,11 +129,15 @@ def _image_column(opened: _Table, table: Path) -> tuple[str, bool]:
 
 
 def _open(table: Path) -> _Table:
-    from pyarrow import ArrowInvalid
+    from pyarrow import ArrowException
 
+    # Of some damage, pyarrow raises errors of its own, of other damage OSError: on this machine,
+    # where a missing file has been told, nothing else is one.
+    damage = (ArrowException, OSError) if isinstance(table, Path) else (ArrowException,)
     try:
         return TABLES[table.suffix](table)
-    except ArrowInvalid as error:
+    except damage as error:
         kind = table.suffix[1:].capitalize()
-        reason = str(error).splitlines()[0]
-        raise RetintError(f"{table} cannot be read as a file of {kind}: {reason}") from error
+        raise RetintError(
+            f"{table} cannot be read as a file of {kind}: {first_line(error)}"
+        ) from error

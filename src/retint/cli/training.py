@@ -50,7 +50,7 @@ def train(
         from retint.training.recipe import load_recipe
 
     own = out / "recipe.yaml"
-    if resume and not own.exists() and os.environ.get("RANK", "0") == "0":
+    if resume and not (out / "checkpoint.pt").exists() and os.environ.get("RANK", "0") == "0":
         typer.echo(f"nothing to resume in {out}: starting anew", err=True)
     name = recipe or (str(own) if resume and own.exists() else "default")
     train_run(photos, load_recipe(name, changes or ()), out, resume=resume, init=init)
@@ -158,7 +158,7 @@ def reproduce(
         typer.Argument(
             parser=path_or_url,
             metavar="PHOTOS",
-            help="Colour photographs, the report had 5000: a folder or a tar.",
+            help="Colour photographs, the report had 5000: a folder, archives of them, or a URL.",
         ),
     ],
     out: Annotated[

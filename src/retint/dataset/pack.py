@@ -16,7 +16,15 @@ from retint.errors import RetintError
 from retint.pictures import Finding, Picture, decode, look_at_all, none_usable
 from retint.whole import whole_folder
 
-_SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
+_SUFFIXES = {
+    "JPEG": "jpg",
+    "MPO": "jpg",
+    "PNG": "png",
+    "WEBP": "webp",
+    "BMP": "bmp",
+    "TIFF": "tif",
+    "PPM": "ppm",
+}
 _QUALITY = 92  # of what is scaled down
 _GROUPS = 3  # of Parquet rows that are mixed; as many as are kept in memory, but one
 _BLOCK = 512  # bytes; tar pads to it

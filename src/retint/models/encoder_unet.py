@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,9 @@ class EncoderUNet(Generator):
         palette: bool = False,
     ) -> None:
         super().__init__()
+        if not 1 <= len(decoder_channels) <= 5:
+            raise TypeError(f"decoder_channels has {len(decoder_channels)} entries, not 1 to 5")
+        self._pretrained = pretrained
         self.takes_hints = takes_hints
         self.palette_size = len(ab_palette()) if palette else 0
         self.out_stride = 32 >> len(decoder_channels)
@@ -72,6 +75,11 @@ class EncoderUNet(Generator):
         if self.palette_head is None:
             raise TypeError("this generator has no palette: create it with palette=True")
         return ab, self.palette_head(features)
+
+    def from_scratch(self) -> Iterable[nn.Module]:
+        """See `Generator`."""
+        heads = [head for head in (self.ab_head, self.palette_head) if head is not None]
+        return [self.decoder, *heads] if self._pretrained else [self]
 
     def _decode(self, inputs: Tensor) -> Tensor:
         features: Tensor

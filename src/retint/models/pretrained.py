@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 
 # Backbones whose weights an ordinary Python package carries, so that they need no network.
 _PACKAGES = {
@@ -50,7 +50,7 @@ def pretrained_weights(backbone: str, file: Path | None = None) -> dict[str, Ten
         return dict(timm.create_model(backbone, pretrained=True).state_dict())
     except Exception as error:  # the hub client raises a dozen unrelated types
         raise RetintError(
-            f"no pretrained weights for '{backbone}': the timm hub says '{_first_line(error)}'; "
+            f"no pretrained weights for '{backbone}': the timm hub says '{first_line(error)}'; "
             "give a local file (generator.options.weights=FILE), or choose "
             "tf_efficientnet_lite0, 1 or 2, whose weights come with retint[train]"
         ) from error
@@ -67,7 +67,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         weights = dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch and safetensors raise many types on damaged files
-        raise RetintError(f"{path} cannot be read as weights: {_first_line(error)}") from error
+        raise RetintError(f"{path} cannot be read as weights: {first_line(error)}") from error
     if not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise RetintError(f"{path} holds more than weights: save its state dict alone")
     return weights
@@ -86,7 +86,3 @@ def _fit(state: dict[str, Tensor], backbone: str, source: str) -> dict[str, Tens
     if [tensor.shape for tensor in tensors] != shapes:
         raise RetintError(f"{source} does not hold weights of timm's '{backbone}'")
     return dict(zip(names, tensors, strict=True))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

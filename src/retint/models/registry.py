@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar
 
 from torch import nn
@@ -24,6 +24,10 @@ class Generator(nn.Module):
     out_stride: int = 1
     takes_hints: bool = False
     palette_size: int = 0
+
+    def from_scratch(self) -> Iterable[nn.Module]:
+        """The parts that begin with no learnt weights: what a recipe's `init` draws."""
+        return (self,)
 
     def noisy_eval(self) -> Self:
         """Set evaluation mode but keep dropout on: the noise z of pix2pix, section 3.2."""
@@ -64,5 +68,5 @@ def create_generator(name: str, **options: Any) -> Generator:
         raise RetintError(f"no generator is called '{name}': choose one of {known}")
     try:
         return _generators[name](**options)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise RetintError(f"generator '{name}' cannot be built: {error}") from error

@@ -115,7 +115,7 @@ def _is_dead(process: int) -> bool:
 
 
 def _key(pictures: Sequence[Picture], data: Data) -> str:
-    digest = hashlib.sha256(f"2 {data.size} {data.fit}".encode())
+    digest = hashlib.sha256(f"3 {data.size} {data.fit}".encode())
     for file in sorted({picture.file for picture in pictures}):
         stat = file.stat()
         digest.update(os.fsencode(f"{file.resolve()} {stat.st_size} {stat.st_mtime}"))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, parse_flag_from_env
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, distributed, nn
 
@@ -38,7 +38,8 @@ def start(recipe: Recipe) -> Accelerator:
     Raises:
         RetintError: if there are more of them than devices.
     """
-    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    gpus = 0 if parse_flag_from_env("ACCELERATE_USE_CPU") else torch.cuda.device_count()
     if 0 < gpus < here:
         raise RetintError(f"{here} processes want a GPU each and there are {gpus}: start {gpus}")
     # Accelerate does not know its successor yet.

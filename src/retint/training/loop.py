@@ -30,6 +30,7 @@ from retint.training.validation import predict, validate
 _GRID_ITERATIONS = {1, 5, 10, 50, 100, 249}  # the report's, section 5.5
 _GRID_PICTURES = 6
 _LOG_EVERY = 50  # iterations
+_VALIDATED = 32  # pictures at a time, and no more than fit where a batch trains
 
 
 def train(
@@ -65,6 +66,7 @@ def train(
                 run.require_new()
         with together(accelerator):  # before the photographs: what does not fit is told at once
             networks = Networks(recipe, accelerator, init)
+        networks.prepare()
         progress = Progress(accelerator.is_main_process)
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
@@ -130,7 +132,7 @@ class _Training:
     def resume(self) -> None:
         """Go on from the run's last checkpoint, if it has one."""
         with together(self.accelerator):
-            self.saved = self.run.restore(self.accelerator.device)
+            self.saved = self.run.restore()
         if self.saved:
             self.epoch, self.iteration = self.saved["epoch"], self.saved["iteration"]
             self.best = self.saved["best"]
@@ -178,7 +180,7 @@ class _Training:
             done = (self.epoch - start) * self.batches.steps
 
             def advance_schedule(count: int, done: int = done) -> None:
-                step.set_progress((done + count) / total)
+                step.set_progress((done + count) / total, self.iteration)
 
             def state() -> dict[str, Any]:
                 return {
@@ -209,7 +211,7 @@ class _Training:
         self._seed_steps(self.first_step)
         sums = torch.zeros(len(LOSSES), device=self.accelerator.device)
         if self.saved and self.first_step:
-            sums = self.saved["means"] * self.first_step
+            sums = self.saved["means"].to(self.accelerator.device) * self.first_step
         losses: dict[str, float] = {}
         title = f"epoch {self.epoch + 1} of {self.epochs} ({self.recipe.stages[stage].name})"
         with self.progress.task(title, len(batches)) as advance:
@@ -252,6 +254,7 @@ class _Training:
             batches.validation,
             networks.readout,
             self.accelerator,
+            min(_VALIDATED, 2 * self.recipe.data.batch_size),
         )
         facts = {"stage": stage, "kept": kept, "images_per_second": rate}
         self._log("validation", self.epoch, {**facts, **figures})

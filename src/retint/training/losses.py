@@ -16,6 +16,7 @@ from retint.models.pretrained import pretrained_weights
 GanLoss = Literal["vanilla", "lsgan", "hinge"]
 
 _NEIGHBOURS = 5
+_UNIFORM = 0.5  # lambda: the share of the uniform distribution mixed in
 _SIGMA = 5.0  # width of the soft encoding, in ab units (Zhang et al. 2016, section 2.2)
 
 
@@ -57,18 +58,17 @@ def soft_encode(ab: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
     return indices.movedim(-1, 1), weights.movedim(-1, 1)
 
 
-def rebalancing_weights(histogram: Tensor, uniform: float = 0.5) -> Tensor:
+def rebalancing_weights(histogram: Tensor) -> Tensor:
     """Class weights that make rare colours count (Zhang et al. 2016, section 2.2).
 
     Args:
         histogram: (Q,) frequencies of the palette in the training set; any sum.
-        uniform: lambda, the share of the uniform distribution mixed in.
 
     Returns:
         (Q,) weights whose mean over the training set's distribution is 1.
     """
     prior = histogram / histogram.sum()
-    weights = 1 / ((1 - uniform) * prior + uniform / len(prior))
+    weights = 1 / ((1 - _UNIFORM) * prior + _UNIFORM / len(prior))
     return weights / (prior * weights).sum()
 
 

@@ -48,12 +48,17 @@ class Networks:
         bare = create_generator(network.name, **network.options)
         _check_sizes(recipe, bare)
         if network.init is not None:
-            initialize(bare, network.init)
+            for part in bare.from_scratch():
+                initialize(part, network.init)
         self.base = _load_initial(bare, init) if init is not None else None
         self.bare: Generator = self._placed(bare)
         self.ema = copy.deepcopy(self.bare).requires_grad_(False).eval() if recipe.ema else None
         self.judged: Generator = self.ema if self.ema is not None else self.bare
         self.readout = Readout(**recipe.readout.model_dump()).to(accelerator.device)
+        self._generator: Any = self.bare
+
+    def prepare(self) -> None:
+        """Let the processes share the generator; all of them have to have come so far."""
         self._generator = self._prepared(self.bare)
 
     def make_step(self, number: int, palette_weights: Tensor) -> tuple[Step, PatchGAN]:
@@ -109,10 +114,11 @@ def _check_sizes(recipe: Recipe, generator: Generator) -> None:
             f"the discriminator would see {judged} px and needs {needed}: make data.size "
             f"{needed * generator.out_stride} or more"
         )
-    if recipe.readout.palette and not generator.palette_size:
+    wanted = recipe.readout.palette or any(stage.palette for stage in recipe.stages)
+    if wanted and not generator.palette_size:
         raise RetintError(
-            f"recipe '{recipe.name}' reads out a palette that its generator lacks: set "
-            "generator.options.palette=true, or readout.palette=0"
+            f"recipe '{recipe.name}' wants a palette that its generator lacks: set "
+            "generator.options.palette=true, or readout.palette and that of all stages to 0"
         )
 
 
@@ -125,7 +131,7 @@ def _load_initial(generator: Generator, init: str) -> dict[str, str]:
         weights = read_onnx_weights(path) if path.suffix == ".onnx" else load_weights(path)
         found = generator.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[-1].strip()  # after a headline
         raise RetintError(f"{path} does not fit the recipe's generator: {reason}") from error
     # ONNX files lack the counters of batch norms, which nothing depends on.
     missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from retint.errors import RetintError
 from retint.models.initialization import Scheme
@@ -16,6 +23,9 @@ from retint.models.initialization import Scheme
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Data(_Section):
@@ -30,7 +40,10 @@ class Data(_Section):
     )
     batch_size: int = Field(16, ge=1, description="pictures per step and process")
     validation: float | int = Field(
-        0.2, description="share of the pictures (below 1) or their number, kept for validation"
+        0.2,
+        gt=0,
+        allow_inf_nan=False,
+        description="share of the pictures (below 1) or their number, kept for validation",
     )
     split: Literal["random", "name"] = Field(
         "random", description="validation pictures: drawn at random, or the last by name"
@@ -47,13 +60,22 @@ class Data(_Section):
         0.0, ge=0, le=1, description="share of the training inputs aged like old photographs"
     )
 
+    @field_validator("window")
+    @classmethod
+    def _fits(cls, window: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < window[0] <= window[1] <= 1:
+            raise ValueError("give a smaller and a larger share of the short side, above 0 to 1")
+        return window
+
 
 class Network(_Section):
     """A network of the registry and the options of its class."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
-    init: Scheme | None = Field("normal", description="initial weights; null keeps the network's")
+    init: Scheme | None = Field(
+        "normal", description="initial weights of what is not pretrained; null keeps the network's"
+    )
 
 
 class Stage(_Section):
@@ -69,9 +91,15 @@ class Stage(_Section):
     gan_loss: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     lr_g: float = Field(2e-4, gt=0)
     lr_d: float = Field(2e-4, gt=0)
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[_Decay, _Decay] = (0.5, 0.999)
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
+
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if not any((self.l1, self.l2, self.palette, self.perceptual, self.gan)):
+            raise ValueError("it has no loss: give l1, l2, palette, perceptual or gan a weight")
+        return self
 
 
 class Readout(_Section):
@@ -103,7 +131,7 @@ class Recipe(_Section):
     readout: Readout = Readout()
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged generator")
     compile: bool = Field(False, description="torch.compile the networks: slower start, then fast")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     checkpoint_every: int = Field(1, ge=1, description="epochs between checkpoints")
     checkpoint_steps: int | None = Field(
         None, ge=1, description="steps between checkpoints inside an epoch; null: none there"
@@ -154,7 +182,11 @@ def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         unknown = first["type"] == "extra_forbidden"
-        cause = "there is no such value" if unknown else first["msg"].lower()
+        cause = (
+            "there is no such value"
+            if unknown
+            else first["msg"].removeprefix("Value error, ").lower()
+        )
         raise RetintError(f"recipe {name_or_file}: {key}: {cause}") from error
 
 

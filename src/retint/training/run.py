@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from retint.errors import RetintError
+from retint.errors import RetintError, lacks_memory
 from retint.training.recipe import Recipe, load_recipe
 from retint.whole import whole_file
 
@@ -77,8 +77,20 @@ class Run:
                 )
             if self.checkpoint.exists():
                 facts = self._carried_on(facts)
+            else:
+                self._require_base(facts)
         write_text(self._recipe, recipe.to_yaml())
         write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
+
+    def _require_base(self, facts: Mapping[str, Any]) -> None:
+        """See that a run that was stopped before its first checkpoint begins as it did."""
+        stored = read_facts(self.folder) if (self.folder / "run.json").exists() else {}
+        base = stored.get("base")
+        if base and facts["base"] != base:
+            raise RetintError(
+                f"{self.folder} began from {base['name']} and has no checkpoint yet: add "
+                f"--init {base['name']}"
+            )
 
     def _carried_on(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Facts of a run that goes on; what earlier versions left out is not missed."""
@@ -113,6 +125,8 @@ class Run:
         """
         try:
             self._save(state, weights, best=best)
+        except torch.OutOfMemoryError:
+            raise
         except (OSError, RuntimeError, SafetensorError) as error:  # of three libraries
             raise RetintError(
                 f"{self.folder} cannot be written, its disk may be full: make room, and go on with "
@@ -121,7 +135,7 @@ class Run:
 
     def _save(self, state: dict[str, Any], weights: Mapping[str, Tensor], *, best: bool) -> None:
         size = self._metrics.stat().st_size if self._metrics.exists() else 0
-        tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
         # Not save_file(), which makes files that their owner alone can read.
         encoded = save(tensors, {_DIGEST: _digest(tensors)})
         for name in ("generator", "best") if best else ("generator",):
@@ -130,18 +144,26 @@ class Run:
         with whole_file(self.checkpoint, sole=True) as beside:
             torch.save({**state, "metrics_size": size}, beside)
 
-    def restore(self, device: torch.device) -> dict[str, Any] | None:
-        """Read the checkpoint; None if there is none."""
+    def restore(self) -> dict[str, Any] | None:
+        """Read the checkpoint into memory, not the device's; None if there is none.
+
+        Raises:
+            RetintError: if it is damaged or cannot be read.
+        """
         if not self.checkpoint.exists():
             return None
         try:
             with ZipFile(self.checkpoint) as archive:  # whose checksums torch does not look at
                 damaged = archive.testzip()
             state: dict[str, Any] = torch.load(
-                self.checkpoint, map_location=device, weights_only=True
+                self.checkpoint, map_location="cpu", weights_only=True
             )
             missing = _STATE - state.keys()
+        except PermissionError as error:
+            raise RetintError(f"{self.checkpoint} cannot be read: {error.strerror}") from error
         except Exception as error:  # torch raises many types on damaged files
+            if lacks_memory(error):
+                raise
             raise _damaged(self.checkpoint) from error
         if damaged or missing:
             raise _damaged(self.checkpoint)
@@ -152,6 +174,8 @@ class Run:
         """Tell in a line where what `restore` gave does not fit the networks."""
         try:
             yield
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise _damaged(self.checkpoint) from error
 

@@ -55,11 +55,12 @@ class Step:
         self._accelerator = accelerator
         self._bare_generator = bare
         self._ema, self._ema_decay = ema, recipe.ema or 0.0
+        # Tensors, like the learning rates, so that a captured graph sees when they change.
+        self._kept, self._taken = torch.zeros((), device=device), torch.ones((), device=device)
         self._generator, self._discriminator = generator, discriminator
-        self._optimizer_g, self._optimizer_d = accelerator.prepare(
-            _adam(generator, stage.lr_g, stage, device),
-            _adam(discriminator, stage.lr_d, stage, device),
-        )
+        # Not prepared by Accelerate, which would keep those of every stage; nothing is scaled.
+        self._optimizer_g = _adam(generator, stage.lr_g, stage, device)
+        self._optimizer_d = _adam(discriminator, stage.lr_d, stage, device)
         self._palette = torch.from_numpy(ab_palette()).to(device)
         self._palette_weights = palette_weights
         self._perceptual = PerceptualLoss().to(device) if stage.perceptual else None
@@ -78,14 +79,22 @@ class Step:
         losses = (d_fake, d_real, (d_fake + d_real) / 2, g_gan, g_l1, g, accuracy)
         return torch.stack([loss.detach().float() for loss in losses])
 
-    def set_progress(self, done: float) -> None:
-        """Set the learning rates for the part of the stage that is done, in [0, 1]."""
+    def set_progress(self, done: float, steps: int) -> None:
+        """Set what changes on the way.
+
+        Learning rates follow the part of the stage that is done, in [0, 1]. The average begins with
+        the last few weights and grows longer with the steps of the run: with a constant decay, a
+        short run would mostly be its initial weights.
+        """
         factor = 1.0
         if self._stage.schedule == "cosine":
             factor = 0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2
         rates = ((self._optimizer_g, self._stage.lr_g), (self._optimizer_d, self._stage.lr_d))
         for optimizer, rate in rates:
             optimizer.param_groups[0]["lr"].fill_(rate * factor)
+        decay = min(self._ema_decay, (1 + steps) / (10 + steps))
+        self._kept.fill_(decay)
+        self._taken.fill_(1 - decay)
 
     def state_dict(self) -> dict[str, object]:
         """State of both optimisers."""
@@ -175,7 +184,8 @@ class Step:
             return
         averaged: list[Tensor] = list(self._ema.parameters())
         current: list[Tensor] = list(self._bare_generator.parameters())
-        torch._foreach_lerp_(averaged, current, 1 - self._ema_decay)
+        torch._foreach_mul_(averaged, self._kept)
+        torch._foreach_add_(averaged, torch._foreach_mul(current, self._taken))
         for mean, value in zip(self._ema.buffers(), self._bare_generator.buffers(), strict=True):
             mean.copy_(value)
 

@@ -22,7 +22,7 @@ def validate(
     indices: Tensor,
     readout: Readout,
     accelerator: Accelerator,
-    batch_size: int = 32,
+    batch_size: int,
 ) -> dict[str, float]:
     """Means over the validation pictures `indices`, of the colours that are read out.
 
@@ -32,7 +32,7 @@ def validate(
     life, so the score charges for missing colour too. Each process takes its share of the pictures
     and gets the means over all.
     """
-    sums = torch.zeros(5, device=indices.device, dtype=torch.float64)
+    sums = torch.zeros(5, device=indices.device, dtype=torch.float32)
     share = indices[accelerator.process_index :: accelerator.num_processes]
     for batch in share.split(batch_size) if len(share) else ():
         rgb = windows.batch(batch, train=False)
