@@ -1,6 +1,7 @@
 """Folders: nothing lost, nothing done twice, whatever happens meanwhile."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,9 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint_here
+from retint.journal import Journal
+from retint.places import HERE
+from retint.plan import Task
 
 COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
 
@@ -35,6 +39,36 @@ def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colou
     assert other.stderr.count("exists: add --overwrite") == 17
 
 
+def test_results_of_photographs_that_changed_are_kept_by_a_run_that_goes_on(scans, tmp_path):
+    out = tmp_path / "out"
+    command = ("colorize", scans / "old", "-o", out)
+    assert retint_here(*command).returncode == 0
+    journal = out / "retint-journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # as if stopped before its end
+    before = (out / "01-color.jpg").read_bytes()
+    (scans / "old" / "01.jpg").write_bytes((scans / "00.jpg").read_bytes())
+    done = retint_here(*command)
+    fails_in_one_line(done, "01-color.jpg exists: add --overwrite")
+    assert "7 done before" in done.stderr
+    assert (out / "01-color.jpg").read_bytes() == before
+
+
+def test_a_new_run_has_not_begun_what_the_last_one_did(scans, tmp_path):
+    def task(name):
+        return Task(scans / name, (tmp_path / f"{name}-1.jpg", tmp_path / f"{name}-2.jpg"))
+
+    first = Journal(tmp_path / "journal.jsonl", {})
+    first.record([task("00.jpg")])
+    first.finish()
+    second = Journal(tmp_path / "journal.jsonl", {})
+    second.record([task("02.jpg")])
+    assert not second.was_begun(task("00.jpg"))
+    third = Journal(tmp_path / "journal.jsonl", {})  # the second was stopped
+    assert third.was_begun(task("02.jpg"))
+    assert not third.was_begun(task("00.jpg"))
+
+
 def test_a_damaged_journal_is_named(scans, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -42,6 +76,24 @@ def test_a_damaged_journal_is_named(scans, tmp_path):
     fails_in_one_line(
         retint_here("colorize", scans, "-o", out), "retint-journal.jsonl", "move it away"
     )
+
+
+def test_a_photograph_that_is_named_twice_is_coloured_once(scans, tmp_path):
+    one = scans / "00.jpg"
+    done = retint_here("colorize", one, scans, one, "-o", tmp_path / "out", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "16 to be coloured, 0 failed" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_two_runs_at_once_do_not_meet(scans, tmp_path):
+    out = tmp_path / "out"
+    command = ("colorize", scans / "old", "-o", out)
+    with HERE.held(out / "retint-journal.jsonl"):
+        fails_in_one_line(retint_here(*command), f"another run is at work in {out}")
+        assert retint_here(*command, "--dry-run").returncode == 0
+        assert retint_here(*command, "--shard", "1/2").returncode == 0
+    assert retint_here(*command, "--overwrite").returncode == 0
 
 
 def test_shards_share_the_work_without_overlap(scans, tmp_path):
@@ -53,6 +105,16 @@ def test_shards_share_the_work_without_overlap(scans, tmp_path):
     assert counts == sorted(set(counts))
     assert counts[-1] == 16
     fails_in_one_line(retint_here("colorize", scans, "-o", out, "--shard", "4/3"), "i/n")
+
+
+def test_names_that_collide_fall_to_one_shard(scans):
+    for photo in scans.glob("*.jpg"):
+        photo.with_suffix(".pgm").write_bytes(b"")
+    lines = ""
+    for index in (1, 2):
+        shard = ("--shard", f"{index}/2")
+        lines += retint_here("colorize", scans, "--format", "tiff", *shard, "--dry-run").stderr
+    assert lines.count("would both be written to") == 8
 
 
 def test_a_dry_run_writes_nothing(scans, tmp_path):
@@ -98,6 +160,26 @@ def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
     )
 
 
+def test_a_report_of_a_run_that_goes_on_counts_each_photograph_once(scans, tmp_path):
+    (scans / "old" / "broken.jpg").write_bytes(b"no picture")
+    out, page = tmp_path / "out", tmp_path / "run.html"
+    command = ("colorize", scans / "old", "-o", out, "--report", page)
+    page.with_suffix(".jsonl").touch()  # of a run that ended before its first photograph
+    assert "8 coloured, 1 failed" in retint_here(*command).stderr
+    journal = out / "retint-journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # as if stopped before its end
+    (out / "01-color.jpg").unlink()
+    assert "1 coloured, 1 failed, 0 skipped, 7 done before" in retint_here(*command).stderr
+    text = page.read_text()
+    assert "8 coloured, 1 failed, 0 left alone" in text
+    assert text.count("broken.jpg is not a picture") == 1
+    assert text.count("<img") == 16
+    journal.write_text("".join(lines[:-1]))
+    page.with_suffix(".jsonl").write_text("no lines of a report\n")
+    fails_in_one_line(retint_here(*command), "run.jsonl is damaged: move it away")
+
+
 def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):
     page = tmp_path / f"{'r' * 249}.html"  # its JSON lines have 255 characters
     assert retint_here("colorize", scans / "00.jpg", "--report", page).returncode == 0
@@ -112,6 +194,33 @@ def test_a_report_is_no_folder(scans, tmp_path):
 
 def test_a_single_photograph_is_not_watched(scans):
     fails_in_one_line(retint_here("colorize", scans / "00.jpg", "--watch"), "--watch", "folders")
+
+
+def test_a_folder_that_is_not_there_is_not_watched(tmp_path):
+    done = retint_here("colorize", tmp_path / "hto", "-o", tmp_path / "out", "--watch")
+    fails_in_one_line(done, "--watch", "folders that are there")
+
+
+def test_a_name_that_leaves_no_room_for_the_results_stops_nothing(scans, tmp_path):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    shutil.copy(scans / "00.jpg", folder)
+    shutil.copy(scans / "00.jpg", folder / f"{'n' * 250}.jpg")
+    done = retint_here("colorize", folder, "-o", tmp_path / "out")
+    fails_in_one_line(done, "n-color.jpg cannot be written: File name too long")
+    assert (tmp_path / "out" / "00-color.jpg").exists()
+    fails_in_one_line(retint_here("n" * 300), "no command, file or folder")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nobody keeps root out")
+def test_a_folder_that_may_not_be_entered_is_told(scans, tmp_path):
+    (scans / "old").chmod(0o444)
+    try:
+        done = retint_here("colorize", scans, "-o", tmp_path / "out")
+    finally:
+        (scans / "old").chmod(0o755)
+    assert "old cannot be read" in done.stderr
+    assert "8 coloured, 1 failed" in done.stderr
 
 
 def test_links_that_go_round_are_told(scans, tmp_path):

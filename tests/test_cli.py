@@ -100,6 +100,11 @@ def test_samples_differ(photo):
     assert (one != two).any()
 
 
+def test_a_date_that_is_none(photo, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "abc")
+    fails_in_one_line(retint_here("colorize", photo), "SOURCE_DATE_EPOCH is 'abc'")
+
+
 def test_a_text_file_named_jpg(tmp_path):
     (tmp_path / "a.jpg").write_text("no picture")
     fails_in_one_line(retint("colorize", tmp_path / "a.jpg"), "a.jpg", "not a picture")
@@ -222,6 +227,16 @@ def test_pages_that_have_colours_keep_them(tmp_path, colour_photo):
         assert [bool(read_provenance(page.xmp)) for page in (result, *result.pages)] == [
             page is grey for page in pages
         ]
+
+
+def test_hints_are_of_the_first_page(photo, tmp_path):
+    with Image.open(photo) as page:
+        page.save(tmp_path / "a.tif", save_all=True, append_images=[page.resize((40, 30))])
+    done = retint_here("colorize", tmp_path / "a.tif", "--hint", "60,50,#ff0000")
+    assert done.returncode == 0, done.stderr
+    first = read_photo(tmp_path / "a-color.tif")
+    hints = [read_provenance(page.xmp)["hints"] for page in (first, *first.pages)]
+    assert hints == ["60,50,#ff0000", "none"]
 
 
 def test_what_another_format_cannot_hold_is_told(photo, tmp_path):

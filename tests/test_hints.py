@@ -89,6 +89,7 @@ def test_hints_of_the_command(grey, tmp_path):
     ("options", "words"),
     [
         (("--hint", "red"), ("'red'", "x,y,#rrggbb")),
+        (("--hint", "1" * 5000 + ",1,#ff0000"), ("x,y,#rrggbb",)),
         (("--hint", "5000,1,#ff0000"), ("5000,1", "outside")),
         (("--hints", "missing.png"), ("missing.png", "does not exist")),
         (("--hints", "photo"), ("photo.png", "no transparency")),
@@ -132,7 +133,7 @@ def test_strokes_of_two_colours(tmp_path):
 
 
 def test_hints_of_a_text_file_are_those_of_the_command_line(tmp_path):
-    (tmp_path / "hints.txt").write_text("# sky, roof\n120,80,#7090c0\n\n10,20,#c03020\n")
+    (tmp_path / "hints.txt").write_text("\ufeff# sky, roof\n120,80,#7090c0\n\n10,20,#c03020\n")
     cat = Path(__file__).parent.parent / "samples" / "cat.jpg"
     by_file = retint("colorize", cat, "--hints", tmp_path / "hints.txt", "-o", tmp_path / "f.png")
     assert by_file.returncode == 0, by_file.stderr

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from dataclasses import replace
 
 import cv2
@@ -10,15 +11,21 @@ import pytest
 import tifffile
 from imagecodecs import cms_profile, jpeg8_encode
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from retint.errors import RetintError
 from retint.photo import encode_photo, read_photo, write_photo
+from retint.photo.provenance import Provenance, read_provenance, stamped
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
     b'syntax-ns#"><rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
     b'tiff:Orientation="6" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="print"/>'
     b"</rdf:RDF></x:xmpmeta>"
+)
+_SCAN = (
+    b'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    b'Iptc4xmpExt:DigitalSourceType="negative"'
 )
 IPTC = b"\x1c\x02\x05\x00\x05title"
 
@@ -176,6 +183,46 @@ def test_what_a_file_carries_survives_and_is_upright(colour, format_, bits):
         assert image.getexif().get(0x0112, 1) == 1
 
 
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+def test_exif_that_is_not_ascii_survives(colour, format_):
+    exif = exif_with_orientation(1)
+    exif[0x013B] = "J__rgen"
+    exif[0x8769] |= {0xA430: "J__rgen"}
+    exif[0x8825] = {0x12: "J__rgen"}
+    name = "Jürgen".encode()
+    data = exif.tobytes().replace(b"J__rgen", name)  # Pillow itself would write question marks
+    written = encode_photo(read_photo(by_pillow(colour, "JPEG", exif=data)), format_)
+    again = encode_photo(read_photo(written), "JPEG")
+    assert written.count(name) == again.count(name) == 3
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF"])
+def test_all_that_exif_tells_survives(colour, format_):
+    exif = exif_with_orientation(1)
+    exif[0x010E], exif[0x0131] = "A bridge", "scanner"
+    exif[0x0132] = "1938"  # not as the standard wants it
+    exif[0x4746], exif[0x4749], exif[0x9C9C] = 4, 75, "Brücke".encode("utf-16-le")
+    data = by_pillow(colour, "JPEG", exif=exif)
+    kept = Image.Exif()
+    kept.load(read_photo(encode_photo(read_photo(data), format_)).exif)
+    assert {tag: kept.get(tag) for tag in exif if tag not in (0x0112, 0x8769)} == {
+        tag: value for tag, value in exif.items() if tag not in (0x0112, 0x8769)
+    }
+
+
+def test_exif_of_a_bigtiff(colour, monkeypatch):
+    exif = exif_with_orientation(1)
+    exif[0x8825] = {1: "N"}
+    photo = read_photo(by_pillow(colour, "JPEG", exif=exif))
+    monkeypatch.setattr("retint.photo.tiff._CLASSIC_LIMIT", 0)
+    written = encode_photo(photo, "TIFF")
+    assert written.startswith(b"II+")
+    kept = Image.Exif()
+    kept.load(read_photo(written).exif)
+    assert kept.get_ifd(0x8769)[0x9003] == "1938:01:02 03:04:05"
+    assert kept.get_ifd(0x8825) == {1: "N"}
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_colours_come_back_in_the_profile_they_came_in(colour, dtype):
     profile = cms_profile("adobergb")
@@ -201,6 +248,18 @@ def test_a_grey_profile_is_heeded(colour):
     assert np.abs(photo.pixels[0] - srgb * 255).max() < 1.5
 
 
+@pytest.mark.parametrize("mode", ["P", "RGBA"])
+def test_grey_of_three_channels_keeps_its_lightness_in_a_profile(grey, mode):
+    profile = cms_profile("adobergb")
+    pixels = np.asarray(grey)
+    data = by_pillow(pixels, "PNG", mode, icc_profile=profile)
+    photo = read_photo(data)
+    coloured = replace(photo, pixels=np.dstack([photo.pixels] * 3), alpha=None)
+    with Image.open(io.BytesIO(encode_photo(coloured))) as written:
+        assert written.info["icc_profile"] == profile
+        assert np.abs(np.asarray(written).astype(int) - pixels[:, :, None]).mean() < 0.5
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".jp2"])
 def test_sixteen_bits_survive(tmp_path, suffix):
     ramp = np.linspace(0, 65535, 6000).astype(np.uint16).reshape(60, 100)
@@ -211,6 +270,14 @@ def test_sixteen_bits_survive(tmp_path, suffix):
     assert (read_photo(tmp_path / f"b{suffix}").pixels == ramp).all()
 
 
+def test_sixteen_bits_behind_many_boxes_of_jpeg_2000(deep):
+    stream = io.BytesIO()
+    Image.fromarray(deep[:, :, 1].copy()).save(stream, "JPEG2000")
+    data, at = stream.getvalue(), stream.getvalue().index(b"jp2c") - 4
+    box = struct.pack(">I4s", 8 + 5000, b"free") + bytes(5000)
+    assert (read_photo(data[:at] + box + data[at:]).pixels == deep[:, :, 1]).all()
+
+
 @pytest.mark.parametrize("bits", [12, 16])
 def test_deep_ppm_and_pgm(deep, tmp_path, bits):
     for pixels in (deep >> (16 - bits), deep[:, :, 1] >> (16 - bits)):
@@ -219,6 +286,38 @@ def test_deep_ppm_and_pgm(deep, tmp_path, bits):
         assert photo.pixels.shape == pixels.shape
         assert np.abs(photo.pixels / 65535 - pixels / (2**bits - 1)).max() < 1e-4
         assert (read_photo(encode_photo(photo)).pixels == photo.pixels).all()
+
+
+def test_a_palette_of_one_bit_and_resolutions_that_are_no_fractions(colour):
+    bits = colour[:, :, 1] > 128
+    palette = (320, "H", 6, (0, 65535, 0, 0, 0, 65535), True)  # black and magenta
+    data = by_tifffile(bits, photometric="minisblack", resolution=(300, 300), extratags=[palette])
+    for tag in (282, 283):
+        data = data.replace(struct.pack("<HHI", tag, 5, 1), struct.pack("<HHI", tag, 11, 1))
+    black_is_zero = struct.pack("<HHIH", 262, 3, 1, 1)
+    photo = read_photo(data.replace(black_is_zero, struct.pack("<HHIH", 262, 3, 1, 3)))
+    assert (photo.pixels == bits[:, :, None] * np.array((255, 0, 255))).all()
+    assert photo.dpi is None
+
+
+def test_orientations_that_there_are_not_turn_nothing(colour):
+    photo = read_photo(by_pillow(colour, "JPEG", exif=exif_with_orientation(9)))
+    assert photo.pixels.shape == colour.shape
+
+
+def test_a_result_of_an_old_png_is_not_turned_again(colour):
+    exif = exif_with_orientation(6).tobytes()
+    texts = PngInfo()  # as ImageMagick wrote EXIF before PNG had a place for it
+    texts.add_text("Raw profile type exif", f"\nexif\n{len(exif):8}\n{exif.hex()}\n")
+    photo = read_photo(by_pillow(colour, "PNG", pnginfo=texts))
+    assert photo.pixels.shape == (144, 96, 3)
+    assert (read_photo(encode_photo(photo)).pixels == photo.pixels).all()
+
+
+def test_comments_are_utf_8_or_latin_1(colour):
+    for encoding in ("utf-8", "latin-1"):
+        data = by_pillow(colour, "JPEG", comment="Brücke".encode(encoding))
+        assert read_photo(data).texts == {"comment": "Brücke"}
 
 
 def test_what_loses_nothing_stays_as_it_was_compressed(colour):
@@ -233,6 +332,21 @@ def test_a_print_in_inks_over_luma(colour):
     inks = 255 - np.dstack((colour, np.full_like(colour[:, :, 0], 255)))
     data = jpeg8_encode(255 - inks, colorspace="CMYK", outcolorspace="YCCK", level=95)
     assert np.abs(read_photo(data).pixels.astype(int) - colour).mean() < 3
+
+
+def test_a_new_stamp_takes_the_place_of_one_that_others_wrote_anew():
+    first, second = (Provenance(*[word] * 9) for word in ("first", "second"))
+    once = stamped(XMP.replace(b'dc:format="print"', _SCAN), first)
+    end = b"</rdf:RDF>"
+    element = b'<rdf:Description rdf:about=""><retint:tool>first</retint:tool></rdf:Description>'
+    rated = once.replace(b' retint:tool="first"', b' xmlns:xmp="urn:xmp" xmp:Rating="5"')
+    rated = rated.replace(end, element + end)  # as exiftool writes it
+    assert read_provenance(rated)["tool"] == "first"
+    twice = stamped(rated, second)
+    assert b"first" not in twice
+    assert b'Rating="5"' in twice
+    found = read_provenance(twice)
+    assert (found["tool"], found["original_source_type"]) == ("second", "negative")
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".pgm", ".jp2"])
@@ -265,10 +379,20 @@ def test_the_time_of_the_last_change_is_kept(grey, tmp_path):
     assert (tmp_path / "b.jpg").stat().st_mtime == 1_000_000_000
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(grey, tmp_path, monkeypatch):
+    done = []
+    for name, do in (("fsync", os.fsync), ("replace", os.replace)):
+        monkeypatch.setattr(
+            os, name, lambda *given, name=name, do=do: (done.append(name), do(*given))
+        )
+    write_photo(read_photo(by_pillow(np.asarray(grey), "JPEG")), tmp_path / "a.jpg")
+    assert done == ["fsync", "replace"]
+
+
 def test_a_file_is_never_overwritten_unasked(grey, tmp_path):
     grey.save(tmp_path / "a.jpg")
     before = (tmp_path / "a.jpg").read_bytes()
-    with pytest.raises(RetintError, match="--overwrite"):
+    with pytest.raises(RetintError, match="ask for overwrite"):
         write_photo(read_photo(tmp_path / "a.jpg"), tmp_path / "a.jpg")
     assert (tmp_path / "a.jpg").read_bytes() == before
     assert list(tmp_path.iterdir()) == [tmp_path / "a.jpg"]
@@ -278,6 +402,10 @@ def test_what_cannot_be_read_is_said_clearly(colour):
     floats = by_tifffile(colour.astype(np.float32), photometric="rgb")
     with pytest.raises(RetintError, match="floating-point"):
         read_photo(floats)
+    with pytest.raises(RetintError, match=r"YCbCr .* save it as RGB"):
+        read_photo(by_tifffile(colour, photometric="ycbcr"))
+    with pytest.raises(RetintError, match="neither 8 nor 16 bits"):
+        read_photo(b"Pf\n2 1\n-1.0\n" + np.linspace(0, 1, 2).astype("<f4").tobytes())
     with pytest.raises(RetintError, match="PDF"):
         read_photo(b"%PDF-1.7 ...")
     frames = [Image.fromarray(colour), Image.fromarray(255 - colour)]

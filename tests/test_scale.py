@@ -1,5 +1,6 @@
 """Many processes, and URLs: the same files as from one machine, whatever dies."""
 
+import errno
 import os
 import shutil
 import signal
@@ -18,7 +19,11 @@ from commands import fails_in_one_line, retint_here
 
 pytest.importorskip("ray", reason="needs the scale extra")
 
+from retint.batch import Manner
+from retint.plan import Task
 from retint.scale.cluster import Cluster
+from retint.scale.urls import Urls
+from retint.scale.work import colorize_task
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 COUNT = 10
@@ -199,6 +204,30 @@ def test_urls(scans, plain, tmp_path):
     assert "11 coloured, 1 failed" in replaced.stderr
     assert len(list(out.rglob("*.png"))) == COUNT + 1
     assert not list(out.rglob("*partial*"))
+
+
+def test_results_beside_or_above_photographs_at_a_url_hide_none():
+    from upath import UPath
+
+    folder = UPath("memory://scans/in")
+    for name in ("a.jpg", "b/c.jpg", "out/d.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    for out, count in ((folder / "out", 2), (folder, 3), (folder.parent, 3), (None, 3)):
+        found = Urls([folder], out).photographs(folder, out, [])
+        assert len(found) == count
+
+
+def test_a_temporary_folder_without_room_is_told(monkeypatch):
+    from upath import UPath
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("retint.scale.work.TemporaryDirectory", full)
+    task = Task(UPath("memory://a.jpg"), (UPath("memory://out/a.jpg"),))
+    error = colorize_task(task, None, Manner()).error
+    assert "a.jpg finds no room in the temporary folder: No space left" in error
 
 
 def test_what_makes_no_sense_is_refused_in_a_line(scans, tmp_path):

@@ -157,6 +157,23 @@ def test_times_that_vary_and_begin_late(tmp_path):
     assert [frame.pts * frame.time_base for frame in result] == [t * base for t in times]
 
 
+def test_a_joined_film_whose_times_begin_anew_keeps_its_length_and_sound(tmp_path):
+    part = write_clip(tmp_path / "part.ts", pan("cat", 32), sound="aac")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    done = retint_here("video", joined, "-o", tmp_path / "out.mp4")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    times = [frame.time for frame in read_clip(tmp_path / "out.mp4")]
+    assert {round(after - before, 3) for before, after in pairwise(times)} == {0.04}
+    assert len(times) == 64
+    sound = packets(tmp_path / "out.mp4")
+    whole = packets(part)
+    assert 2 * len(whole) - 4 <= len(sound) <= 2 * len(whole)  # some overlap where the parts meet
+    first, second = (whole[-1][0] - whole[0][0], sound[-1][0] - sound[0][0])
+    assert abs(second - first - 32 / 25) < 0.01  # as late as the frames of its part
+
+
 def test_rotation_is_kept_and_the_network_sees_it_upright(tmp_path, model):
     from retint.video import Film, FilmOptions, Painter
 
@@ -181,6 +198,29 @@ def test_sound_that_does_not_fit_is_named(tmp_path):
     assert "audio stream 1 (wavpack) does not fit into .mp4" in done.stderr
     with av.open(str(tmp_path / "out.mp4")) as film:
         assert not film.streams.audio
+
+
+def test_streams_that_are_left_out_are_named_and_hdr_stays_hdr(tmp_path):
+    clip = tmp_path / "film.mkv"
+    pixels = av.VideoFrame.from_ndarray(pan("cat", 1)[0], "gray").reformat(format="yuv420p")
+    with av.open(str(clip), "w") as out:
+        out.add_attachment("font.ttf", "font/ttf", b"a font")
+        streams = [out.add_stream("libx264", rate=25) for _ in range(2)]
+        for video in streams:
+            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            of = video.codec_context
+            of.colorspace, of.color_primaries, of.color_trc = 9, 9, 16  # BT.2020 and PQ
+        for video in streams:
+            pixels.pts, pixels.time_base = 0, Fraction(1, 25)
+            out.mux(video.encode(pixels))
+            out.mux(video.encode(None))
+    done = retint_here("video", clip)
+    assert done.returncode == 0
+    assert "attachment stream 2 (font.ttf) is left out" in done.stderr
+    assert "video stream 1 (h264) is left out" in done.stderr
+    with av.open(str(tmp_path / "film-color.mkv")) as film:
+        (video,) = film.streams
+        assert (video.colorspace, video.color_primaries, video.color_trc) == (9, 9, 16)
 
 
 def test_odd_sizes(tmp_path):

@@ -15,10 +15,19 @@ from pathlib import Path
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError, lacks_memory
 from retint.hints import read_hints
-from retint.photo import QUALITY, Photo, losses, read_photo, read_sizes, write_photo
+from retint.photo import (
+    QUALITY,
+    Photo,
+    format_of,
+    losses,
+    read_photo,
+    read_sizes,
+    with_pages_of,
+    write_photo,
+)
 from retint.photo.provenance import read_provenance
 from retint.plan import Task
-from retint.recolor import all_coloured, coloured_pages, keep_pages
+from retint.recolor import all_coloured, coloured_pages
 
 log = logging.getLogger(__name__)
 
@@ -170,14 +179,14 @@ class _Work:
             if len(targets) > 1:
                 options["seed"] = manner.first_seed + number
             start = time.perf_counter()
-            colored = self.colorizer.colorize_photo(photo, **options)
-            colored = keep_pages(photo, colored, coloured)
+            fitting = with_pages_of(photo, format_of(target).name)
+            colored = self.colorizer.colorize_photo(fitting, keep=coloured, **options)
             between = time.perf_counter()
             log.debug("%s: coloured in %.2f s", source, between - start)
             write_photo(colored, target, overwrite=manner.overwrite, quality=manner.quality)
             log.debug("%s: written in %.2f s", target, time.perf_counter() - between)
             outcome.written += (target,)
-            lost = losses(colored, target)
+            lost = losses(photo, target)
             if lost:
                 outcome.tell(
                     f"{target} has lost {' and '.join(lost)}, which its format cannot hold"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -36,7 +36,8 @@ class Options(TypedDict, total=False):
     Keys:
         seed: which of the possible colourings; None, the default, for the most likely one.
         strength: gain on the colours, 1 by default; 0 is grey.
-        hints: colours wanted at places, for a model that takes hints, as the default does.
+        hints: colours wanted at places, of the first page where there are more, for a model that
+            takes hints, as the default does.
         keep_tone: take the lightness of a toned print as it is; by default the tone is taken out
             first (see `retint.tone`).
         detail: short side of what the network sees, pixels; None, the default, for the size that it
@@ -130,14 +131,29 @@ class Colorizer:
             return self.colorize_pixels(image, **options)
         raise TypeError(f"a path, bytes, PIL image or NumPy array is wanted, not {type(image)}")
 
-    def colorize_photo(self, photo: Photo, **options: Unpack[Options]) -> Photo:
-        """Colour a decoded photograph with its pages; what belongs to it stays."""
-        pixels, toned = self._colorize(photo.pixels, **options)
-        pages = tuple(self.colorize_photo(page, **options) for page in photo.pages)
-        xmp = photo.xmp
-        if self.provenance:
-            xmp = stamped(xmp, self._how(toned, **options))
-        return replace(photo, pixels=pixels, pages=pages, xmp=xmp)
+    def colorize_photo(
+        self, photo: Photo, *, keep: Collection[int] = (), **options: Unpack[Options]
+    ) -> Photo:
+        """Colour a decoded photograph with its pages; what belongs to it stays.
+
+        Args:
+            photo: the photograph.
+            keep: numbers of the pages, from 0, that stay as they are.
+            options: see `Options`.
+
+        Raises:
+            RetintError: if a hint lies outside the first page, or the model takes none.
+        """
+        pages = []
+        for number, page in enumerate((photo, *photo.pages)):
+            pages.append(page if number in keep else self._colorize_page(page, **options))
+            options["hints"] = ()
+        return replace(pages[0], pages=tuple(pages[1:]))
+
+    def _colorize_page(self, page: Photo, **options: Unpack[Options]) -> Photo:
+        pixels, toned = self._colorize(page.pixels, **options)
+        xmp = stamped(page.xmp, self._how(toned, **options)) if self.provenance else page.xmp
+        return replace(page, pixels=pixels, xmp=xmp)
 
     def colorize_pixels(self, pixels: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]:
         """Colour sRGB pixels, (H, W) or (H, W, 3), uint8 or uint16; see `__call__`."""

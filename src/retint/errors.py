@@ -16,8 +16,9 @@ class RetintError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, or, if that is nothing, what it is."""
-    return (str(error).strip().splitlines() or [repr(error)])[0]
+    """What an error says, without the file that it names; if that is nothing, what it is."""
+    text = str(getattr(error, "strerror", None) or error)
+    return (text.strip().splitlines() or [repr(error)])[0]
 
 
 def lacks_memory(error: BaseException) -> bool:

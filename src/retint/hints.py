@@ -23,7 +23,7 @@ _STROKE_CELLS = 256  # strokes are read as cells, so many on the picture's short
 _REACH = 0.6  # of the short side: how far a hint reaches over an even surface
 _EDGE = 9.0  # a step of L between neighbouring cells that ends its reach
 
-_HINT = re.compile(r"(\d+),(\d+),#?([0-9a-fA-F]{6})")
+_HINT = re.compile(r"(\d{1,9}),(\d{1,9}),#?([0-9a-fA-F]{6})")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
     if path.suffix.lower() != ".txt":
         return _read_strokes(path, size)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RetintError(f"{path} cannot be read as hints: {error}") from error
     hints = []

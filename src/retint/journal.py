@@ -60,11 +60,13 @@ class Journal:
         entry = self._entry(task)
         if entry is None or (anew and not self._is_of_this_run(entry)):
             return False
-        state = self._places.state(task.source)
-        return state == (entry.size, entry.modified) and all(map(self._places.exists, task.targets))
+        return all(map(self._places.exists, task.targets))
 
     def was_begun(self, task: Task) -> bool:
-        """Whether this run was stopped in the middle of the task: some results may be there."""
+        """Whether this run was stopped in the middle of the task: some results may be there.
+
+        Of a photograph that was changed since, they are not this task's.
+        """
         entry = self._entry(task)
         return entry is not None and self._is_of_this_run(entry)
 
@@ -82,6 +84,7 @@ class Journal:
             if not self.goes_on:
                 lines.append({"run": self._settings, "date": self.date})
                 self.goes_on = True
+                self._run += 1
             size, modified = state
             source, targets = _key(task.source), _keys(task)
             lines.append({"source": source, "size": size, "modified": modified, "targets": targets})
@@ -95,8 +98,12 @@ class Journal:
             self.goes_on = False
 
     def _entry(self, task: Task) -> _Entry | None:
+        """Of the task, with its photograph as it is now."""
         entry = self._done.get(_key(task.source))
-        return entry if entry and entry.targets == _keys(task) else None
+        if entry is None or entry.targets != _keys(task):
+            return None
+        is_same = self._places.state(task.source) == (entry.size, entry.modified)
+        return entry if is_same else None
 
     def _is_of_this_run(self, entry: _Entry) -> bool:
         return self.goes_on and entry.run == self._run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from pathlib import Path
@@ -112,14 +113,32 @@ class Run:
         self._report: Report | None = None
         self._colorizer: Colorizer | None = None
         self._unrecorded: list[Task] = []
+        self._held = ExitStack()
 
     def once(self) -> Totals:
-        """Colour all there is, or say what would become of it."""
+        """Colour all there is, or say what would become of it.
+
+        Raises:
+            RetintError: if another run is at work on the same journal.
+        """
+        with self._held:
+            self._do(self._request.plan())
+        return self.totals
+
+    def watch(self) -> None:
+        """Colour what comes into the folders until SIGINT or SIGTERM; finish what is in work.
+
+        Raises:
+            RetintError: if another run is at work on the same journal.
+        """
+        with self._held:
+            self._go_on_watching()
+
+    def _do(self, plan: Plan) -> None:
         request = self._request
-        plan = request.plan()
         if not plan.tasks:
             self._account(plan)
-            return self.totals
+            return
         self._open()
         if not request.manner.dry:
             self._begin_report()
@@ -130,16 +149,14 @@ class Run:
             self._places.remove_partial_files(target for task in todo for target in task.targets)
         if len(todo) == 1:
             self._color(todo)
-        else:
+        elif todo:
             from retint.progress import Progress  # late: one photograph need not wait for it
 
             with Progress().task("colouring", len(todo)) as advance:
                 self._color(todo, advance)
         self._close()
-        return self.totals
 
-    def watch(self) -> None:
-        """Colour what comes into the folders until SIGINT or SIGTERM; finish what is in work."""
+    def _go_on_watching(self) -> None:
         seen: dict[Path, State | None] = {}
         tried: dict[Path, State | None] = {}
         stop = _stop_on_signals()
@@ -174,7 +191,10 @@ class Run:
         if place is not None:
             shard = request.shard
             stem = Path(NAME).stem + (f"-{shard.index}-of-{shard.count}" if shard else "")
-            self._journal = Journal(place / f"{stem}.jsonl", settings, self._places)
+            path = place / f"{stem}.jsonl"
+            if not request.manner.dry:
+                self._held.enter_context(self._places.held(path))
+            self._journal = Journal(path, settings, self._places)
             colorizer.date = self._journal.date
         self._colorizer = colorizer
 
@@ -234,7 +254,8 @@ class Run:
                 todo.append(task)
             else:
                 self._fail(
-                    f"{existing[0]} exists: add --overwrite to replace it, or name another with -o"
+                    f"{existing[0]} exists: add --overwrite to replace it, or name another with -o",
+                    task.source,
                 )
         return todo
 
@@ -259,8 +280,8 @@ class Run:
         while some := list(islice(coming, self._places.at_once)):
             for task in some:
                 if self._was_begun(task):
-                    for target in filter(self._places.exists, task.targets):
-                        target.unlink(missing_ok=True)
+                    for target in task.targets:
+                        self._places.remove(target)
             if self._journal:
                 self._journal.record(some)
             yield from some
@@ -286,14 +307,14 @@ class Run:
                     self._journal.record(self._unrecorded)
                     self._unrecorded.clear()
 
-    def _fail(self, line: str) -> None:
+    def _fail(self, line: str, source: Path | None = None) -> None:
         if line in self._said:
             return
         self._said.add(line)
         self.totals.failed += 1
         self._warn(line)
         if self._report:
-            self._report.add_problem(line)
+            self._report.add_problem(line, source)
 
 
 def _stop_on_signals() -> threading.Event:

@@ -97,8 +97,9 @@ def find_pictures(source: Path) -> list[Picture]:
     try:
         return _find_pictures(source)
     except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise RetintError(f"{error.filename or source} cannot be read: {reason}") from error
+        raise RetintError(
+            f"{error.filename or source} cannot be read: {first_line(error)}"
+        ) from error
 
 
 def _find_pictures(source: Path) -> list[Picture]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
+from typing import IO
 
+from retint.errors import RetintError
 from retint.photo import LOOKED_AT
 from retint.whole import remove_partial_files
 
@@ -15,6 +20,9 @@ State = tuple[int, int]
 class Places:
     """Folders of this machine; `retint.scale.urls` knows those at URLs, too.
 
+    What cannot be looked at, as its name is too long or a folder may not be entered, counts as not
+    there: reading or writing it says why. Path.exists() and the like raise before Python 3.14.
+
     Attributes:
         at_once: how many lines the journal is best given at a time.
     """
@@ -23,11 +31,11 @@ class Places:
 
     def is_folder(self, path: Path) -> bool:
         """Whether there is a folder of this name."""
-        return path.is_dir()
+        return os.path.isdir(path)  # noqa: PTH112
 
     def exists(self, path: Path) -> bool:
         """Whether there is anything of this name."""
-        return path.exists()
+        return os.path.exists(path)  # noqa: PTH110
 
     def state(self, path: Path) -> State | None:
         """What changes when the file does; None if it is gone."""
@@ -39,7 +47,10 @@ class Places:
 
     def is_same(self, one: Path, other: Path) -> bool:
         """Whether both are names of one file that exists."""
-        return one.exists() and other.exists() and one.samefile(other)
+        try:
+            return one.samefile(other)
+        except OSError:
+            return False
 
     def inside(self, path: Path, folder: Path) -> PurePath:
         """A path below a folder, as seen from there."""
@@ -53,9 +64,34 @@ class Places:
         """Remove what killed runs left half written of these files."""
         remove_partial_files(paths)
 
+    def remove(self, path: Path) -> None:
+        """Remove a file, if there is one.
+
+        Raises:
+            RetintError: if that fails.
+        """
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RetintError(f"{path} cannot be replaced: {error.strerror}") from error
+
+    @contextmanager
+    def held(self, path: Path) -> Iterator[None]:
+        """Keep other runs off a journal for as long as this lasts, where that can be had.
+
+        Raises:
+            RetintError: if another run holds it.
+        """
+        with ExitStack() as stack:
+            # Where nothing can be locked or written, the run goes on without; writing says why.
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _lock(stack.enter_context(path.open("ab")), path)
+            yield
+
     def read(self, path: Path) -> bytes:
         """All that was appended to a file; nothing if there is none."""
-        return path.read_bytes() if path.exists() else b""
+        return path.read_bytes() if self.exists(path) else b""
 
     def append(self, path: Path, lines: bytes) -> None:
         """Add lines to a file, which is made with the first."""
@@ -68,15 +104,34 @@ HERE = Places()
 """This machine's."""
 
 
+def _lock(file: IO[bytes], path: Path) -> None:
+    """For as long as the file is open; the lock of a killed process goes with it."""
+    if sys.platform == "win32":  # has no such locks
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RetintError(
+            f"another run is at work in {path.parent}: wait for its end, or stop it"
+        ) from error
+
+
 def _walk(folder: Path, out: Path | None, problems: list[str], seen: set[Path]) -> Iterator[Path]:
     """Photographs below a folder, through symbolic links but never twice through the same."""
     try:
-        entries = list(folder.iterdir())
+        with os.scandir(folder) as found:
+            # Links last: a folder goes by its own name, whatever order the disk has.
+            names = [name for _, name in sorted((one.is_symlink(), one.name) for one in found)]
     except OSError as error:
         problems.append(f"{folder} cannot be read: {error.strerror}")
         return
-    for entry in entries:
-        if entry.is_dir():
+    if names and not os.access(folder, os.X_OK):
+        problems.append(f"{folder} cannot be read: it may not be entered")
+        return
+    for entry in map(folder.joinpath, names):
+        if HERE.is_folder(entry):
             place = entry.resolve()
             if out is not None and place == out.resolve():
                 continue  # results of an earlier run are no photographs

@@ -61,8 +61,13 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, path: PurePath) -> bool:
-        """Whether a path, relative to its folder, falls to this shard, whatever else there is."""
-        return zlib.crc32(os.fsencode(path.as_posix())) % self.count == self.index - 1
+        """Whether a path, relative to its folder, falls to this shard, whatever else there is.
+
+        Its ending does not count: only in one plan it shows that 1.jpg and 1.png would both be
+        written to one file.
+        """
+        name = path.with_suffix("").as_posix()
+        return zlib.crc32(os.fsencode(name)) % self.count == self.index - 1
 
 
 def plan_tasks(
@@ -121,6 +126,8 @@ def plan_tasks(
                 numbers = [None] if samples == 1 else list(range(first, first + samples))
                 names = (output_path(source, number, suffix).name for number in numbers)
                 targets = tuple(folder / name for name in names)
+            if targets[0] in taken and _is_one(source, taken[targets[0]], places):
+                continue  # it was named twice
             problem = _collision(source, targets, taken, places)
             if problem:
                 plan.problems.append(problem)
@@ -149,6 +156,10 @@ def _sources(
 
 def _looks_like_a_file(out: Path, places: Places) -> bool:
     return not places.exists(out) and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
+
+
+def _is_one(source: Path, other: Path, places: Places) -> bool:
+    return source == other or places.is_same(source, other)
 
 
 def _collision(

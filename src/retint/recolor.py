@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from retint.photo import Photo
 from retint.photo.provenance import read_provenance
 from retint.tone import Kind, kind_of
@@ -23,10 +21,3 @@ def coloured_pages(photo: Photo) -> tuple[int, ...]:
 def all_coloured(photo: Photo, coloured: tuple[int, ...]) -> bool:
     """Whether nothing is left to colour."""
     return len(coloured) > len(photo.pages)
-
-
-def keep_pages(photo: Photo, colored: Photo, numbers: tuple[int, ...]) -> Photo:
-    """A colouring with some pages, numbered from 0, as they were in the photograph."""
-    before, after = (photo, *photo.pages), (colored, *colored.pages)
-    pages = [before[n] if n in numbers else page for n, page in enumerate(after)]
-    return replace(pages[0], pages=tuple(pages[1:]))

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from retint.batch import Outcome
 from retint.errors import RetintError
 from retint.pages import render
 from retint.photo import encode_photo, read_photo
+from retint.places import HERE
 from retint.plan import Task
 from retint.whole import whole_file
 
@@ -41,22 +42,26 @@ class Report:
     def __init__(
         self, path: Path, settings: Mapping[str, Any], *, go_on: bool, overwrite: bool
     ) -> None:
-        if path.is_dir():
+        if HERE.is_folder(path):
             raise RetintError(f"{path} is a folder: name the page, such as {path / 'report.html'}")
         self._page = path if path.suffix.lower() in (".html", ".htm") else Path(f"{path}.html")
         self._lines = self._page.with_suffix(".jsonl")
         self._settings = settings
         for file in (self._page, self._lines):
-            if file.exists() and not (overwrite or go_on):
+            if HERE.exists(file) and not (overwrite or go_on or self._is_unused()):
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
         with _named_errors(self._lines):
             self._page.parent.mkdir(parents=True, exist_ok=True)
-            if go_on and self._lines.exists():  # a killed run may have left half a line
+            if go_on and HERE.exists(self._lines):  # a killed run may have left half a line
                 lines = self._lines.read_bytes()
                 os.truncate(self._lines, lines.rfind(b"\n") + 1)
             else:
                 self._lines.write_bytes(b"")
-            self._told = {entry["source"] for entry in _entries(self._lines)}
+            self._coloured = {
+                entry["source"]
+                for entry in self._entries()
+                if entry["written"] and not entry["error"]
+            }
 
     def add(self, outcome: Outcome) -> None:
         """Write the line of a photograph."""
@@ -74,16 +79,18 @@ class Report:
 
     def add_done(self, task: Task) -> None:
         """Write the line of a photograph that an earlier run has coloured, if it has none yet."""
-        if str(task.source) not in self._told:
+        if str(task.source) not in self._coloured:
             self.add(Outcome(task, written=task.targets, note="done before"))
+            self._coloured.add(str(task.source))
 
-    def add_problem(self, line: str) -> None:
-        """Write the line of what kept a photograph from being started."""
-        self._write(source=None, written=[], error=line, skipped=None)
+    def add_problem(self, line: str, source: Path | None = None) -> None:
+        """Write the line of what kept a photograph, if it is known which, from being started."""
+        name = None if source is None else str(source)
+        self._write(source=name, written=[], error=line, skipped=None)
 
     def write(self) -> Path:
         """Write the page."""
-        entries = list(_entries(self._lines))
+        entries = self._entries()
         failures = [entry["error"] for entry in entries if entry["error"]]
         skipped = [entry["skipped"] for entry in entries if entry["skipped"]]
         pairs = [(entry["source"], target) for entry in entries for target in entry["written"]]
@@ -107,7 +114,18 @@ class Report:
     def _write(self, **line: Any) -> None:
         with _named_errors(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        self._told.add(line["source"])
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """The last of each photograph, as a run that goes on adds others, and of each problem."""
+        try:
+            entries = map(json.loads, self._lines.read_text("utf-8").splitlines())
+            return list({entry["source"] or entry["error"]: entry for entry in entries}.values())
+        except (ValueError, KeyError, TypeError) as error:
+            raise RetintError(f"{self._lines} is damaged: move it away") from error
+
+    def _is_unused(self) -> bool:
+        """Whether a run ended before its first photograph, so that there is nothing to lose."""
+        return not HERE.exists(self._page) and self._lines.stat().st_size == 0
 
 
 @contextmanager
@@ -116,12 +134,6 @@ def _named_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RetintError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _entries(lines: Path) -> Iterator[dict[str, Any]]:
-    for line in lines.read_text("utf-8").splitlines():
-        with suppress(json.JSONDecodeError):  # what a killed run left unfinished
-            yield json.loads(line)
 
 
 def _pair(source: str, target: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
     beside = partial_path(path, sole=sole)
     try:
         yield beside
-        os.replace(beside, path)  # noqa: PTH105 - rename, atomically
+        replace_whole(beside, path)
     except BaseException:
         with suppress(OSError):  # the folder itself may be what is wrong
             beside.unlink(missing_ok=True)
@@ -81,6 +81,17 @@ def partial_path(path: Path, *, sole: bool = False) -> Path:
     """What a file or folder is written under, beside its place: a new name; if `sole`, the same."""
     name = _prefix(path) + ("sole" if sole else uuid4().hex)
     return path.with_name(name + _PARTIAL)
+
+
+def replace_whole(beside: Path, path: Path) -> None:
+    """Rename a finished file, once it is on the disk: else a power cut could leave it empty.
+
+    Raises:
+        OSError: if it cannot be renamed, or the disk is full after all.
+    """
+    with beside.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    os.replace(beside, path)  # noqa: PTH105 - rename, atomically
 
 
 def remove_partial_files(paths: Iterable[Path]) -> None:

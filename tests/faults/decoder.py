@@ -18,7 +18,7 @@ from dataclasses import replace
 
 _MEMORY = 4 << 30  # bytes of address space
 _PATIENCE = 30.0  # seconds that a picture may take on a busy machine
-READ, REFUSED = "read", "refused"
+READ, REFUSED, UNWRITTEN = "read", "refused", "read but not written"
 
 
 class Decoder:
@@ -37,7 +37,8 @@ class Decoder:
         """Have a picture read, to colour and to learn from, marked and written in several formats.
 
         Returns:
-            `READ` or `REFUSED`, and the message; or what went wrong.
+            `READ`, `REFUSED`, or `UNWRITTEN` if its own format cannot hold it, and the message; or
+            what went wrong.
         """
         if self._process is None:
             command = [sys.executable, __file__]
@@ -90,7 +91,7 @@ def main() -> None:
 def judge(data: bytes) -> tuple[str, str]:
     """What becomes of a picture: of everything but a `RetintError`, the traceback."""
     from retint.errors import RetintError
-    from retint.photo import FORMATS, encode_photo, read_photo
+    from retint.photo import encode_photo, read_photo
     from retint.photo.files import _MOST_PIXELS
     from retint.photo.provenance import Provenance, read_provenance, stamped
     from retint.pictures import decode_data
@@ -111,11 +112,11 @@ def judge(data: bytes) -> tuple[str, str]:
         xmp = stamped(photo.xmp, how)
         if read_provenance(xmp)["tool"] != "x":
             return "lost", "the stamp cannot be read back"
-        for format_name in {photo.format, "JPEG", "PNG", "TIFF"} & set(FORMATS):
+        for format_name in (photo.format, *({"JPEG", "PNG", "TIFF"} - {photo.format})):
             try:
                 encode_photo(replace(photo, xmp=xmp), format_name)
             except (RetintError, OSError) as error:
-                return REFUSED, str(error)
+                return UNWRITTEN if format_name == photo.format else REFUSED, str(error)
     except MemoryError:
         return REFUSED, "memory"
     except Exception:

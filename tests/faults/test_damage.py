@@ -5,6 +5,7 @@ films, caches: cut off, with flipped bytes, empty, text, or another program's. A
 line, never a traceback.
 """
 
+import io
 import json
 import os
 import pickle
@@ -210,7 +211,7 @@ def test_a_damaged_database_of_jobs_is_named(tmp_path, damage):
 
     store = jobs.JobStore(tmp_path, 10)
     for _ in range(50):
-        store.add([("a.jpg", b"x")], Wish())
+        store.add([("a.jpg", io.BytesIO(b"x"))], Wish())
     store.close()
     _as_database(tmp_path / "jobs.sqlite", damage)
     fails_in_one_line(

@@ -4,6 +4,7 @@ Folders of photographs, films, jobs of the service, surveys and their building, 
 of each, at a chosen moment, is tried beside the tests of each; here the moments are drawn.
 """
 
+import io
 import random
 import shutil
 import signal
@@ -177,7 +178,7 @@ def test_what_a_kill_left_of_an_upload_is_removed(tmp_path, share):
     from retint.web.service import Wish
 
     store = JobStore(tmp_path, 10)
-    kept = store.add([("a.jpg", b"x")], Wish())
+    kept = store.add([("a.jpg", io.BytesIO(b"x"))], Wish())
     store.close()
     stray, foreign = tmp_path / ("0" * 32), tmp_path / "my photographs"
     for folder in (stray, foreign):

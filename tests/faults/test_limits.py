@@ -178,7 +178,7 @@ def test_photographs_that_may_not_be_read(scans, tmp_path):
     (scans / "secret").mkdir(mode=0)
     done = limited("", "colorize", scans, "-o", tmp_path / "out")
     assert done.returncode == 1
-    assert "0.jpg cannot be read (Permission denied)" in done.stderr
+    assert "0.jpg cannot be read: Permission denied" in done.stderr
     assert "secret cannot be read: Permission denied" in done.stderr
     assert "4 coloured, 2 failed" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,10 +1,12 @@
 """The service as its clients meet it: over a socket, with good manners and with bad ones."""
 
 import base64
+import errno
 import functools
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -21,8 +23,9 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint
-from retint.web.jobs import JobStore
-from retint.web.service import Wish
+from retint.errors import RetintError
+from retint.web.jobs import DONE, File, JobStore, JobWorker
+from retint.web.service import BusyError, Service, Wish
 from retint.web.settings import Settings
 from serving import command, served
 
@@ -204,8 +207,40 @@ def test_a_full_queue_says_so_and_empties_again(tmp_path):
         assert client.post("/v1/colorize", content=CAT.read_bytes()).status_code == 200
 
 
+def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
+    go, begun = threading.Event(), []
+
+    def work(_, data, *__):
+        begun.append(data)
+        go.wait(30)
+        raise RetintError("done")
+
+    monkeypatch.setattr(Service, "work", work)
+    with served(tmp_path, workers=1) as client, ThreadPoolExecutor() as pool:
+
+        def wait_for(line):
+            deadline = time.monotonic() + 20
+            while line not in client.get("/metrics").text:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+        first = pool.submit(httpx.post, f"{client.base_url}/v1/colorize", content=b"first")
+        deadline = time.monotonic() + 20
+        while not begun and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
+            connection.sendall(start + b"second")
+            wait_for("retint_waiting 1.0")
+        wait_for("retint_waiting 0.0")
+        go.set()
+        assert first.result().status_code == 422
+        assert client.post("/v1/colorize", content=b"third").status_code == 422
+    assert begun == [b"first", b"third"]
+
+
 def test_a_job_from_upload_to_archive(client):
-    tricks = ["../../etc/passwd", "cat.jpg", "cat.jpg", "/abs/olute.jpg", "b\u00e4r.jpg"]
+    tricks = ["../../etc/passwd", "cat.jpg", "cat.jpeg", "/abs/olute.jpg", "b\u00e4r.jpg"]
     files = [("photo", (name, CAT.read_bytes())) for name in tricks] + [("photo", ("t", b"text"))]
     made = client.post("/v1/jobs", files=files)
     assert made.status_code == 202
@@ -222,12 +257,24 @@ def test_a_job_from_upload_to_archive(client):
     assert archive.namelist() == [
         "001-passwd-color.jpg",
         "002-cat-color.jpg",
-        "003-cat-color.jpg",
+        "003-cat-color.jpeg",
         "004-olute-color.jpg",
         "005-b\u00e4r-color.jpg",
     ]
     assert client.delete(f"/v1/jobs/{job}").status_code == 204
-    assert client.get(f"/v1/jobs/{job}").status_code == 404
+    for address in ("", "/events", "/archive", "/files/0"):
+        assert client.get(f"/v1/jobs/{job}{address}").status_code == 404
+
+
+def test_results_that_are_removed_while_they_are_fetched(tmp_path):
+    with served(tmp_path) as client:
+        job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
+        finished(client, job)
+        shutil.rmtree(tmp_path / job)  # comes before the job is not known any more
+        for address in ("files/0", "archive"):
+            answer = client.get(f"/v1/jobs/{job}/{address}")
+            assert answer.status_code == 404
+            assert "expired" in answer.json()["error"]
 
 
 def test_jobs_expire(tmp_path):
@@ -275,9 +322,19 @@ def test_a_stop_finishes_what_is_in_work(tmp_path, number):
         assert "Traceback" not in process.stderr.read()
 
 
+def test_who_follows_a_job_does_not_hold_up_the_end(tmp_path):
+    files = [("photo", (f"{n}.jpg", CAT.read_bytes())) for n in range(500)]
+    with command(tmp_path) as (process, address):
+        job = httpx.post(f"{address}/v1/jobs", files=files, timeout=30).json()["id"]
+        with httpx.stream("GET", f"{address}/v1/jobs/{job}/events") as events:
+            next(events.iter_lines())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+
+
 def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path):
     store = JobStore(tmp_path, 3600)
-    old, new = (store.add([("a.jpg", CAT.read_bytes())], Wish()) for _ in range(2))
+    old, new = (store.add([("a.jpg", CAT)], Wish()) for _ in range(2))
     store.close()
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
         database.execute("update jobs set wish = '{\"hue\": 1}' where id = ?", (old,))
@@ -285,6 +342,103 @@ def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path)
         assert finished(client, new)["counts"] == {"done": 1}
         (file,) = finished(client, old)["files"]
         assert "another version" in file["error"]
+
+
+def test_a_job_that_is_removed_while_it_is_in_work(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    done = File(0, "", DONE, None, ".jpg", "image/jpeg")
+    half, gone = (store.add([("a.jpg", CAT)], Wish()) for _ in range(2))
+    shutil.rmtree(tmp_path / half)  # files are removed first
+    store.finish(half, 0, done, b"a result")
+    assert "removed" in store.get(half).files[0].error
+    store.remove(gone)
+    (tmp_path / gone).mkdir()  # what was being written while they were
+    store.finish(gone, 0, done, b"a result")
+    assert not (tmp_path / gone).exists()
+    store.close()
+
+
+def test_what_cannot_be_stored_or_looked_up_is_answered_with_507(tmp_path, monkeypatch):
+    def full(**_):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with served(tmp_path) as client:
+        job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
+        finished(client, job)
+        with monkeypatch.context() as patch:
+            patch.setattr("tempfile.TemporaryFile", full)
+            answer = client.get(f"/v1/jobs/{job}/archive")
+        assert answer.status_code == 507
+        assert "no room" in answer.json()["error"]
+        with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+            database.execute("drop table files")
+        assert client.get(f"/v1/jobs/{job}").status_code == 507
+
+
+def test_two_services_do_not_share_a_folder_of_jobs(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    coming = tmp_path / ("0" * 32)  # an upload that is not yet written down
+    coming.mkdir()
+    done = retint("serve", "--data", tmp_path, "--port", 0)
+    fails_in_one_line(done, f"{tmp_path} is in use by another service")
+    assert coming.exists()
+    store.close()
+    JobStore(tmp_path, 3600).close()
+
+
+def test_no_more_jobs_are_taken_than_may_be_open(tmp_path):
+    with served(tmp_path / "a", open_jobs=0) as client:
+        start = (
+            b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=a"
+        )
+        answer = talk(client, start + b"\r\nContent-Length: 1000\r\n\r\n--a")  # and more to come
+        assert b" 503 " in answer
+        assert b"retry-after: 60" in answer
+    store = JobStore(tmp_path / "b", 3600, most_open=1)
+
+    def add(_):
+        try:
+            return store.add([("a.jpg", CAT)], Wish())
+        except BusyError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [job for job in pool.map(add, range(8)) if job]
+    store.close()
+    assert len(jobs) == 1
+    assert [path.name for path in (tmp_path / "b").glob("*/")] == jobs
+
+
+class DyingService:
+    """Stands for a process that is killed for its memory: nothing goes on after it."""
+
+    def work(self, *_):
+        raise SystemExit
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_photograph_that_ends_the_service_again_and_again_is_given_up(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    job = store.add([("large.jpg", CAT), ("b.jpg", CAT)], Wish())
+    for _ in range(3):
+        worker = JobWorker(store, DyingService())
+        worker.start()
+        worker._thread.join()
+    store.close()
+    with served(tmp_path) as client:
+        large, other = finished(client, job)["files"]
+        assert "send it smaller" in large["error"]
+        assert other["state"] == "done"
+
+
+def test_jobs_of_a_version_that_counted_no_attempts(tmp_path):
+    store = JobStore(tmp_path, 3600)
+    job = store.add([("a.jpg", CAT)], Wish())
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+        database.execute("alter table files drop column attempts")
+    with served(tmp_path) as client:
+        assert finished(client, job)["counts"] == {"done": 1}
 
 
 def test_a_token_is_asked_for(tmp_path):
@@ -337,7 +491,9 @@ def test_requests_are_counted_and_named(client):
 def test_an_address_that_there_is_not(client):
     answer = client.get("/v1/colourise")
     assert answer.status_code == 404
-    assert answer.json() == {"error": "there is no GET /v1/colourise here: see /docs"}
+    line, address = answer.json()["error"].split(": see ")
+    assert line == "there is no GET /v1/colourise here"
+    assert client.get(address).json()["openapi"]
     answer = client.delete("/v1/models")
     assert answer.status_code == 405
     assert answer.json()["error"].startswith("there is no DELETE /v1/models here")

@@ -397,7 +397,9 @@ def test_what_was_not_uploaded_is_not_shown(client, path):
 
 
 def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_path, monkeypatch):
-    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "letter.txt").write_text("mine")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "own"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     with command(tmp_path / "jobs") as (process, address):
@@ -408,3 +410,4 @@ def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_pat
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) in (0, -signal.SIGTERM)
     assert not list((tmp_path / "temporary").rglob("a.jpg"))
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["letter.txt"]

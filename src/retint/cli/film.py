@@ -20,7 +20,7 @@ def video(
             "--out",
             "-o",
             metavar="OUT",
-            help="The .mp4, .mkv or .mov to write; by default beside the film.",
+            help="The .mp4, .m4v, .mkv or .mov to write; by default beside the film.",
         ),
     ] = None,
     model: Model = "default",

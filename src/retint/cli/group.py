@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from retint.cli.console import warn
 from retint.errors import RetintError, lacks_memory
 
 _GOES_ON = {
-    **dict.fromkeys(("colorize", "video", "reproduce"), "the same command goes on where it was"),
+    "colorize": "of a folder, the same command goes on where it was",
+    **dict.fromkeys(("video", "reproduce"), "the same command goes on where it was"),
     "train": "--resume goes on from the last checkpoint",
 }
 _FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
@@ -28,7 +30,8 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; where none is named, by the suffix of the file."""
         first = args[0]
-        is_path = "/" in first or Path(first).suffix or Path(first).exists()
+        there = os.path.exists(first)  # noqa: PTH110 - of too long a name it is False
+        is_path = "/" in first or Path(first).suffix or there
         if first not in self.commands and is_path:
             is_film = Path(first).suffix.lower() in _FILMS
             args = ["video" if is_film else "colorize", *args]

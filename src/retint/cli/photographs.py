@@ -162,6 +162,7 @@ def colorize(
     from retint.hints import parse_hint
     from retint.many import Request, Run
     from retint.photo import format_of_name
+    from retint.places import HERE
     from retint.plan import Shard
 
     manner = Manner(
@@ -191,10 +192,6 @@ def colorize(
         report=report,
     )
     refuse({"--watch": watch and dry_run}, "cannot be had with --dry-run")
-    refuse(
-        {"--watch": watch and any(path.is_file() for path in paths)},
-        "looks into folders: give them alone",
-    )
 
     if engine is _Engine.ray:
         kept_out = {"--watch": watch, "--hint": hints, "--hints": strokes, "--provider": provider}
@@ -206,6 +203,10 @@ def colorize(
     else:
         urls = {str(path): not isinstance(path, Path) for path in (*paths, out) if path}
         refuse({"--workers": workers, "--address": address, **urls}, "needs --engine ray")
+        refuse(
+            {"--watch": watch and not all(map(HERE.is_folder, paths))},
+            "looks into folders that are there: give them alone",
+        )
         run = Run(request, typer.echo, warn)
         if watch:
             run.watch()

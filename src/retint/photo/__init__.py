@@ -8,6 +8,7 @@ from retint.photo.files import (
     read_photo,
     read_sizes,
     sidecar_of,
+    with_pages_of,
     write_photo,
 )
 from retint.photo.formats import (
@@ -42,5 +43,6 @@ __all__ = [
     "read_photo",
     "read_sizes",
     "sidecar_of",
+    "with_pages_of",
     "write_photo",
 ]

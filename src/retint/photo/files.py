@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,14 +15,14 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from retint.errors import RetintError, lacks_memory
+from retint.errors import RetintError, first_line, lacks_memory
 from retint.photo import pillow
 from retint.photo.formats import FORMATS, enable_heif, format_of
 from retint.photo.metadata import xmp_bytes
 from retint.photo.picture import Photo, Pixels
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
-from retint.whole import partial_path, whole_file
+from retint.whole import partial_path, replace_whole, whole_file
 
 QUALITY = 95
 """Of JPEG, WebP, AVIF and HEIF unless another is asked for."""
@@ -29,7 +31,10 @@ _MOST_PIXELS = 500_000_000  # beyond that, a file is more likely an attack than 
 _MOST_OF_PAGES = 2_000_000_000  # pixels, together
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_KINDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-Image.MAX_IMAGE_PIXELS = None  # the limit is checked here, with a message of its own
+# Pillow's guard stays for the rest of the program, but not below what is taken here, and without
+# its warning: what it warns of is refused here in a line.
+Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class _UnfitError(RetintError):
@@ -85,7 +90,7 @@ def write_photo(
         RetintError: if the file exists and `overwrite` is not set, or cannot be written.
     """
     format_ = format_of(path)
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:  # noqa: PTH110 - of too long a name it is False
         raise RetintError(f"{path} exists: ask for overwrite to replace it, or give another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +123,7 @@ def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QU
     try:
         _encode(photo, name, stream, quality)
     except OSError as error:  # of encoders: memory is no disk that could be full
-        raise _UnfitError(f"{name} cannot hold it ({_first_line(error)})") from error
+        raise _UnfitError(f"{name} cannot hold it ({first_line(error)})") from error
     return stream.getvalue()
 
 
@@ -126,13 +131,18 @@ def losses(photo: Photo, path: Path) -> list[str]:
     """What a photograph has that a file of this name will not hold, in words."""
     format_ = format_of(path)
     parts = {
-        "further pages": photo.pages and format_.name != "TIFF",
+        "further pages": photo.pages and not format_.pages,
         "transparency": photo.alpha is not None and not format_.alpha,
         "16 bits": photo.pixels.dtype == np.uint16 and not format_.deep,
         "EXIF": photo.exif and not format_.metadata,
         "IPTC records": photo.iptc and format_.name not in ("JPEG", "TIFF"),
     }
     return [name for name, is_lost in parts.items() if is_lost]
+
+
+def with_pages_of(photo: Photo, format_name: str) -> Photo:
+    """The photograph with those of its pages that a format can hold."""
+    return photo if FORMATS[format_name].pages else replace(photo, pages=())
 
 
 def describe_photo(path: Path) -> dict[str, str]:
@@ -184,7 +194,7 @@ def _write_sidecar(path: Path, xmp: bytes | None) -> None:
         return
     beside = partial_path(path)  # of the picture's own, so that what is left goes with it
     beside.write_bytes(xmp)
-    os.replace(beside, sidecar)  # noqa: PTH105 - rename, atomically
+    replace_whole(beside, sidecar)
 
 
 def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:
@@ -205,7 +215,7 @@ def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> 
     except Exception as error:  # each encoder has errors of its own
         if lacks_memory(error):
             raise MemoryError from error
-        raise _UnfitError(f"{format_name} cannot hold it ({_first_line(error)})") from error
+        raise _UnfitError(f"{format_name} cannot hold it ({first_line(error)})") from error
 
 
 @contextmanager
@@ -272,15 +282,16 @@ def _named_errors(name: str) -> Iterator[None]:
         raise RetintError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
         raise RetintError(f"{name} is not a picture that retint can read") from error
+    except Image.DecompressionBombError as error:
+        line = "has more pixels than retint takes: scale it down or cut it up"
+        raise RetintError(f"{name} {line}") from error
     except FileNotFoundError as error:
         raise RetintError(f"{name} does not exist") from error
     except Exception as error:  # each decoder has errors of its own
         if lacks_memory(error):
             raise MemoryError from error
-        line = _first_line(error)
+        # Of the disk, but for "invalid argument": damaged files name places that there are not.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise RetintError(f"{name} cannot be read: {error.strerror}") from error
+        line = first_line(error)
         raise RetintError(f"{name} cannot be read ({line}): the file may be damaged") from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "strerror", None) or error)
-    return (text.splitlines() or [repr(error)])[0]

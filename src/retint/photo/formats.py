@@ -19,6 +19,7 @@ class Format:
         suffixes: endings of its files, the usual one first.
         deep: whether files with 16 bits a channel are kept so.
         alpha: whether it holds transparency.
+        pages: whether it holds more than one page.
         metadata: whether it holds EXIF, XMP and an ICC profile.
         options: for Pillow's `save`.
         quality: whether Pillow's `save` takes a quality for it.
@@ -29,6 +30,7 @@ class Format:
     suffixes: tuple[str, ...]
     deep: bool = False
     alpha: bool = False
+    pages: bool = False
     metadata: bool = True
     options: tuple[tuple[str, Any], ...] = ()
     quality: bool = False
@@ -46,7 +48,7 @@ FORMATS = {
             longest_side=65_500,
         ),
         Format("PNG", (".png",), deep=True, alpha=True, options=(("compress_level", 4),)),
-        Format("TIFF", (".tif", ".tiff"), deep=True, alpha=True),
+        Format("TIFF", (".tif", ".tiff"), deep=True, alpha=True, pages=True),
         Format(
             "WEBP",
             (".webp",),

@@ -12,6 +12,7 @@ from PIL import Image
 ORIENTATION = 0x0112
 BELOW = (0x8769, 0x8825)  # tags of the EXIF and GPS directories
 RESOLUTION = (0x011A, 0x011B, 0x0128)  # horizontal, vertical, their unit
+_MOST_DPI = 65_536  # beyond what JPEG can say
 _SWAPPED = {  # when a picture is turned by a quarter: resolutions; width and height
     0x011A: 0x011B,
     0x011B: 0x011A,
@@ -34,6 +35,19 @@ _TELLING = {
 }
 
 
+class _Text(str):
+    """Text of EXIF, a character for each of its bytes, which are most often UTF-8.
+
+    So Pillow reads it; but when writing, it puts a question mark for all that is not ASCII.
+    """
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:  # noqa: ARG002
+        """The bytes, whatever encoding Pillow asks for."""
+        return str.encode(self, "latin-1", "replace")
+
+
 def exif_bytes(
     main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]], orientation: int
 ) -> bytes | None:
@@ -48,10 +62,10 @@ def exif_bytes(
     kept = Image.Exif()
     for tag, value in main.items():
         if tag in _TELLING:
-            kept[swapped.get(tag, tag)] = value
+            kept[swapped.get(tag, tag)] = _with_text(value)
     for directory in BELOW:
         values = {
-            swapped.get(tag, tag): value
+            swapped.get(tag, tag): _with_text(value)
             for tag, value in below.get(directory, {}).items()
             if tag != _INTEROPERABILITY
         }
@@ -61,11 +75,40 @@ def exif_bytes(
 
 
 def directories(exif: bytes) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:
-    """Tags of the main directory, and the EXIF and GPS directories by their tag."""
+    """Tags of the main directory, and the EXIF and GPS directories by their tag.
+
+    Texts encode as the bytes that they were, so that they can be written again.
+    """
     parsed = Image.Exif()
     parsed.load(exif)
-    below = {tag: dict(parsed.get_ifd(tag)) for tag in BELOW if tag in parsed}
-    return {tag: value for tag, value in parsed.items() if tag not in below}, below
+    below = {
+        directory: {tag: _with_text(value) for tag, value in parsed.get_ifd(directory).items()}
+        for directory in BELOW
+        if directory in parsed
+    }
+    return {tag: _with_text(value) for tag, value in parsed.items() if tag not in below}, below
+
+
+def _with_text(value: Any) -> Any:
+    if isinstance(value, tuple):  # of one, in directories that are not the main one
+        return tuple(map(_with_text, value))
+    return _Text(value) if isinstance(value, str) else value
+
+
+def orientation_of(value: Any) -> int:
+    """The orientation that a tag says, 1 to 8: 1, upright, where it says anything else."""
+    return int(value) if value in range(1, 9) else 1
+
+
+def dpi_of(horizontal: float, vertical: float) -> tuple[float, float] | None:
+    """A resolution in pixels per inch, None where it can be none of a photograph."""
+    sound = all(0 < value < _MOST_DPI for value in (horizontal, vertical))
+    return (horizontal, vertical) if sound else None
+
+
+def turned_dpi(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+    """A resolution, once `orientation` is applied to the pixels."""
+    return dpi[::-1] if dpi and orientation >= 5 else dpi
 
 
 def xmp_bytes(xmp: Any) -> bytes | None:

@@ -17,19 +17,20 @@ from retint.photo.metadata import (
     BELOW,
     ORIENTATION,
     RESOLUTION,
+    dpi_of,
     exif_bytes,
     iptc_of_jpeg,
     iptc_segment,
+    orientation_of,
+    turned_dpi,
     xmp_bytes,
 )
 from retint.photo.picture import Photo, Pixels, is_grey, to_8_bit
-from retint.photo.profiles import from_srgb, to_srgb
-
-MOST_DPI = 65_536
-"""Beyond what JPEG can say: no resolution of a photograph."""
+from retint.photo.profiles import color_space, from_srgb, to_srgb
 
 _PNG_HEADER = 33  # bytes of the signature and IHDR
 _PNG_XMP = "XML:com.adobe.xmp"
+_PNG_METADATA = (_PNG_XMP, "Raw profile type exif")  # texts that are kept as what they hold
 _INCH = 2  # as a unit of resolution
 _METRE = 39.37  # inches
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000, 42 bytes before the depth
@@ -46,7 +47,8 @@ def decode(stream: IO[bytes]) -> Photo:
         depth = _depth(image, stream)
         image.load()
         exif = image.getexif()
-        orientation = 1 if format_ == "HEIF" else exif.get(ORIENTATION, 1)  # HEIF's is applied
+        # Of HEIF it is applied.
+        orientation = 1 if format_ == "HEIF" else orientation_of(exif.get(ORIENTATION))
         icc_profile = image.info.get("icc_profile")
         pixels, alpha = _pixels(image, stream, icc_profile, depth)
         return Photo(
@@ -57,7 +59,7 @@ def decode(stream: IO[bytes]) -> Photo:
             xmp=xmp_bytes(image.info.get("xmp") or image.info.get(_PNG_XMP)),
             iptc=iptc_of_jpeg(image),
             icc_profile=icc_profile,
-            dpi=_turned(_dpi(image), orientation),
+            dpi=turned_dpi(_dpi(image), orientation),
             texts=_texts(image),
         )
 
@@ -118,6 +120,8 @@ def _pixels(
     """Pixels in sRGB, and alpha."""
     if depth > 8:
         pixels, alpha = _deep_pixels(cast(str, image.format), stream, depth)
+    elif image.mode.startswith(("I", "F")):
+        raise RetintError("its channels have neither 8 nor 16 bits: save it as PNG with 16")
     else:
         alpha = None
         if image.has_transparency_data:
@@ -127,31 +131,38 @@ def _pixels(
             pixels = np.asarray(image)
         else:
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    if pixels.ndim == 3 and pixels.shape[2] == 3 and image.mode in ("P", "RGBA"):
-        pixels = pixels[:, :, 0] if is_grey(pixels) else pixels
+    spread = image.mode in ("P", "RGBA")  # over three channels, though it may be grey
+    if spread and icc_profile and color_space(icc_profile) == "gray":
+        pixels = _narrowed(pixels)
     if icc_profile:
         pixels = to_srgb(pixels, icc_profile)
+    if spread:
+        pixels = _narrowed(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 4:  # of a press, with a profile that does not fit
         pixels = np.asarray(image.convert("RGB"))
     return pixels, alpha
 
 
+def _narrowed(pixels: Pixels) -> Pixels:
+    """One channel of three that are equal."""
+    return pixels[:, :, 0] if pixels.ndim == 3 and is_grey(pixels) else pixels
+
+
 def _depth(image: Image.Image, stream: IO[bytes]) -> int:
     """Bits a channel; Pillow shows 8 of some files that have 16."""
-    if image.mode.startswith(("I", "F")) and image.format not in ("PNG", "JPEG2000", "PPM"):
-        raise ValueError("neither 8 nor 16 bits a channel")
     stream.seek(0)
     if image.format == "PNG":
         return stream.read(25)[24]  # in IHDR, the first chunk of any PNG
     if image.format == "JPEG2000":
-        header = stream.read(4096)
-        start = header.find(_CODESTREAM)
-        return (header[start + 42] & 0x7F) + 1 if start >= 0 else 8
+        data = stream.read()  # boxes of any length may precede it
+        start = data.find(_CODESTREAM)
+        return (data[start + 42] & 0x7F) + 1 if start >= 0 else 8
     if image.format == "PPM":
         most = cast(Any, image).tile[0].args[-1]
         if image.mode == "RGB" and isinstance(most, int) and most & (most + 1) == 0:
             return most.bit_length()
-    return 16 if image.mode.startswith("I") else 8
+        return 16 if image.mode.startswith("I") else 8
+    return 8
 
 
 def _deep_pixels(format_name: str, stream: IO[bytes], depth: int) -> tuple[Pixels, Pixels | None]:
@@ -194,24 +205,26 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
     horizontal, vertical, unit = RESOLUTION
     if dpi is None and exif.get(unit) == _INCH:  # of WebP, AVIF and HEIF
         dpi = exif.get(horizontal, 0), exif.get(vertical, 0)
-    if not dpi or not all(0 < value < MOST_DPI for value in dpi):
-        return None
     # PNG knows whole pixels a metre: 300 dpi come back as 299.9994.
-    return round(float(dpi[0]), 1), round(float(dpi[1]), 1)
-
-
-def _turned(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
-    return dpi[::-1] if dpi and orientation >= 5 else dpi
+    return dpi_of(round(float(dpi[0]), 1), round(float(dpi[1]), 1)) if dpi else None
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
     if image.format == "JPEG":
         comment = image.info.get("comment", b"")
-        return {"comment": comment.decode("utf-8", "replace")} if comment else {}
+        return {"comment": _decoded(comment)} if comment else {}
     if image.format == "PNG":
         texts = cast(Any, image).text
-        return {key: str(value) for key, value in texts.items() if key != _PNG_XMP}
+        return {key: str(value) for key, value in texts.items() if key not in _PNG_METADATA}
     return {}
+
+
+def _decoded(text: bytes) -> str:
+    """Of programs that say no encoding."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _png_texts(photo: Photo) -> PngInfo:

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+from retint.errors import RetintError
+
 _META = "adobe:ns:meta/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -60,9 +62,18 @@ class Provenance:
 
 
 def now() -> str:
-    """The time, or what SOURCE_DATE_EPOCH says it is, to the second in UTC (ISO 8601)."""
+    """The time, or what SOURCE_DATE_EPOCH says it is, to the second in UTC (ISO 8601).
+
+    Raises:
+        RetintError: if it says none.
+    """
     seconds = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(seconds), UTC) if seconds else datetime.now(UTC)
+    try:
+        moment = datetime.fromtimestamp(int(seconds), UTC) if seconds else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise RetintError(
+            f"SOURCE_DATE_EPOCH is '{seconds}': give seconds since 1970, or unset it"
+        ) from error
     return moment.isoformat(timespec="seconds")
 
 
@@ -101,9 +112,15 @@ def read_provenance(xmp: bytes | None) -> dict[str, str]:
     return {
         name.removeprefix(f"{{{_OWN}}}"): value
         for entry in root.iter(f"{{{_RDF}}}Description")
-        for name, value in entry.items()
-        if name.startswith(f"{{{_OWN}}}")
+        for name, value in _own(entry).items()
     }
+
+
+def _own(entry: ElementTree.Element) -> dict[str, str]:
+    """Retint's own properties by their tags: attributes, or elements, as exiftool writes them."""
+    elements = ((child.tag, child.text or "") for child in entry)
+    found = {**dict(elements), **entry.attrib}
+    return {name: value for name, value in found.items() if name.startswith(f"{{{_OWN}}}")}
 
 
 def _parse(xmp: bytes | None) -> tuple[ElementTree.Element | None, list[tuple[str, str]]]:
@@ -152,11 +169,13 @@ def _take_source_type(described: ElementTree.Element) -> str | None:
         for child in entry.findall(_SOURCE_TYPE):
             found = child.text or child.get(f"{{{_RDF}}}resource") or found
             entry.remove(child)
-        own = [name for name in entry.attrib if name.startswith(f"{{{_OWN}}}")]
-        earlier = entry.get(f"{{{_OWN}}}original_source_type")
+        own = _own(entry)
         for name in own:
-            del entry.attrib[name]
-        found = earlier or found
-        if own and not len(entry):
+            entry.attrib.pop(name, None)
+        for child in list(entry):
+            if child.tag in own:
+                entry.remove(child)
+        found = own.get(f"{{{_OWN}}}original_source_type") or found
+        if own and not len(entry) and set(entry.attrib) <= {f"{{{_RDF}}}about"}:
             described.remove(entry)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import IO, Any, cast
 
@@ -15,13 +15,22 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 
 from retint.errors import RetintError
-from retint.photo.metadata import BELOW, ORIENTATION, RESOLUTION, directories, exif_bytes, xmp_bytes
+from retint.photo.metadata import (
+    BELOW,
+    ORIENTATION,
+    RESOLUTION,
+    directories,
+    dpi_of,
+    exif_bytes,
+    orientation_of,
+    turned_dpi,
+    xmp_bytes,
+)
 from retint.photo.picture import Photo, Pixels
-from retint.photo.pillow import MOST_DPI, scaled_to_16_bit, upright
+from retint.photo.pillow import scaled_to_16_bit, upright
 from retint.photo.profiles import from_srgb, to_srgb
 
 _XMP, _IPTC, _ICC = 700, 33723, 34675
-_DESCRIPTION, _SOFTWARE, _DATE = 270, 305, 306  # tags that tifffile writes by itself
 _KEPT_COMPRESSIONS = ("NONE", "LZW", "ADOBE_DEFLATE", "PACKBITS", "ZSTD")
 _SAME = {"DEFLATE": "ADOBE_DEFLATE"}  # an old number of the same
 _PREDICTED = ("LZW", "ADOBE_DEFLATE", "ZSTD")
@@ -29,10 +38,11 @@ _INCH, _CENTIMETRE = 2, 3  # units of resolution
 _REDUCED, _MASK = 1, 4  # kinds of pages that are no pictures of their own
 _BEGINNINGS = {  # of files, by tifffile's byte order and whether they are BigTIFF
     ("<", False): b"II*\0\0\0\0\0",
-    ("<", True): b"II+\0\x08\0\0\0",
+    ("<", True): b"II+\0\x08\0\0\0" + b"\0" * 8,
     (">", False): b"MM\0*\0\0\0\0",
-    (">", True): b"MM\0+\0\x08\0\0",
+    (">", True): b"MM\0+\0\x08\0\0" + b"\0" * 8,
 }
+_MOST_SHORT = 65_535
 _BESIDE = 1  # from the tags of the EXIF and GPS directories to unused ones
 _CLASSIC_LIMIT = 3_900_000_000  # bytes; larger files are BigTIFF
 _MOST_PAGES = 10_000
@@ -42,6 +52,7 @@ _JPEG = b"\xff\xd8"  # that files begin with
 # LZW, deflate, PackBits, LZMA, Zstandard), and of those that pack pictures with sizes of their own
 # (JPEG, JPEG 2000, WebP, PNG).
 _PLAIN = {1, 2, 3, 4, 5, 8, 32771, 32773, 32946, 34925, 34926, 50000}
+_JPEGS = (6, 7, 33007, 34892)  # as RGB; other YCbCr tifffile gives as it is
 _PICTURES = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001}
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised
 
@@ -86,9 +97,9 @@ def _pages(file: TiffFile) -> Iterator[TiffPage]:
 
 
 def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
-    main = {tag.code: tag.value for tag in page.tags if tag.code not in RESOLUTION}
+    main = {tag.code: _as_read(tag.value) for tag in page.tags if tag.code not in RESOLUTION}
     below = {tag: _directory(page, tag, stream) for tag in BELOW if tag in main}
-    orientation = int(main.get(ORIENTATION, 1))
+    orientation = orientation_of(main.get(ORIENTATION))
     dpi = _dpi(page)
     if dpi:
         main |= dict(zip(RESOLUTION, (*dpi, _INCH), strict=True))
@@ -107,7 +118,7 @@ def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
         xmp=xmp_bytes(_bytes_of(page, _XMP)),
         iptc=_bytes_of(page, _IPTC),
         icc_profile=icc_profile,
-        dpi=dpi[::-1] if dpi and orientation >= 5 else dpi,
+        dpi=turned_dpi(dpi, orientation),
         compression=_SAME.get(compression, compression),
     )
 
@@ -119,6 +130,8 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
         raise RetintError("floating-point pixels are not supported: save it with 16 bits a channel")
     if kind not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR", "SEPARATED"):
         raise RetintError(f"{kind} pixels are not supported: save it as RGB or grey")
+    if kind == "YCBCR" and page.compression not in _JPEGS:
+        raise RetintError("YCbCr pixels are not supported without JPEG: save it as RGB")
     if page.dtype not in (np.bool_, np.uint8, np.uint16):
         raise RetintError(f"{page.dtype} pixels are not supported: save it with 16 bits")
     if page.samplesperpixel > _MOST_CHANNELS or page.imagedepth != 1:
@@ -128,7 +141,8 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
     if page.planarconfig == 2 and page.samplesperpixel > 1:
         pixels = np.moveaxis(pixels, 0, -1)
     if kind == "PALETTE":
-        return (np.asarray(page.colormap) >> 8).astype(np.uint8)[:, pixels].transpose(1, 2, 0), None
+        colors = (np.asarray(page.colormap) >> 8).astype(np.uint8)
+        return colors[:, pixels.astype(np.intp)].transpose(1, 2, 0), None  # of 1 bit, it is bool
     depth = page.bitspersample
     if depth < 8:
         pixels = (pixels.astype(np.uint16) * 255 // ((1 << depth) - 1)).astype(np.uint8)
@@ -190,6 +204,11 @@ def _directory(page: TiffPage, tag: int, stream: IO[bytes]) -> dict[int, Any]:
     return dict(directory)
 
 
+def _as_read(value: Any) -> Any:
+    """Text with a character for each byte, as Pillow reads it; tifffile decodes it."""
+    return value.encode().decode("latin-1") if isinstance(value, str) else value
+
+
 def _bytes_of(page: TiffPage, tag: int) -> bytes | None:
     found = page.tags.get(tag)
     if found is None:
@@ -206,16 +225,13 @@ def _dpi(page: TiffPage) -> tuple[float, float] | None:
         return None
     unit = page.tags[unit_tag].value if unit_tag in page.tags else _INCH
     factor = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(int(unit))
-    horizontal, vertical = (
-        numerator / max(1, denominator)
-        for numerator, denominator in (
-            page.tags[horizontal_tag].value,
-            page.tags[vertical_tag].value,
-        )
-    )
-    if factor is None or not all(0 < value * factor < MOST_DPI for value in (horizontal, vertical)):
+    values = [page.tags[tag].value for tag in (horizontal_tag, vertical_tag)]
+    if factor is None or not all(isinstance(value, tuple) and len(value) == 2 for value in values):
         return None
-    return round(horizontal * factor, 2), round(vertical * factor, 2)
+    horizontal, vertical = (
+        round(numerator / max(1, denominator) * factor, 2) for numerator, denominator in values
+    )
+    return dpi_of(horizontal, vertical)
 
 
 def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
@@ -229,7 +245,7 @@ def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
     extra: list[Any] = [(_XMP, "B", len(page.xmp), page.xmp, True)] if page.xmp else []
     if page.iptc:
         extra.append((_IPTC, "B", len(page.iptc), page.iptc, True))
-    extra += [(tag, "s", 0, str(value), True) for tag, value in main.items() if _is_text(value)]
+    extra += _extra_tags(main)
     # Where the directories will lie is not known yet, and their own tags tifffile refuses.
     extra += [(tag + _BESIDE, "Q" if big else "I", 1, 0, True) for tag in below]
     file.write(
@@ -242,21 +258,21 @@ def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
         iccprofile=icc_profile,
         resolution=page.dpi,
         resolutionunit=_INCH if page.dpi else None,
-        description=_text(main, _DESCRIPTION),
-        software=_text(main, _SOFTWARE) or False,
-        datetime=_text(main, _DATE),
+        software=False,
         metadata=None,
         extratags=extra,
     )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.isascii()
-
-
-def _text(tags: dict[int, Any], tag: int) -> str | None:
-    value = tags.get(tag)
-    return value if _is_text(value) else None
+def _extra_tags(main: Mapping[int, Any]) -> Iterator[tuple[int, str, int, Any, bool]]:
+    """Tags of the main directory, as tifffile takes them; resolutions it writes by itself."""
+    for tag, value in main.items():
+        if isinstance(value, str):
+            yield tag, "s", 0, value.encode("latin-1"), True
+        elif isinstance(value, bytes):
+            yield tag, "B", len(value), value, True
+        elif isinstance(value, int) and 0 <= value <= _MOST_SHORT and tag not in RESOLUTION:
+            yield tag, "H", 1, value, True
 
 
 def _append_exif(stream: IO[bytes], pages: Sequence[Photo], *, big: bool) -> None:

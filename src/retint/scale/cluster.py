@@ -31,7 +31,7 @@ from ray.exceptions import RayError, RayTaskError
 from retint import __version__
 from retint.batch import Manner, Outcome
 from retint.colorizer import Colorizer
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 from retint.model import Model
 from retint.photo.provenance import now
 from retint.plan import Task
@@ -112,7 +112,7 @@ class Cluster:
                 )
         except (OSError, OverflowError, RayError, RuntimeError, ValueError) as error:
             where = f"at {self.address}" if self.address else "on this machine"
-            cause = str(error).splitlines()[0]
+            cause = first_line(error)
             raise RetintError(f"Ray cannot be used {where}: {cause}") from error
         try:
             yield
@@ -298,7 +298,8 @@ class _Crew:
             self._failed_starts = 0
             return
         self._failed_starts += 1
-        cause = str(error).strip().splitlines()[-1].removeprefix("retint.errors.RetintError: ")
+        last = (str(error).strip().splitlines() or [repr(error)])[-1]
+        cause = last.removeprefix("retint.errors.RetintError: ")
         if getattr(error, "actor_init_failed", False) or self._failed_starts > len(self._all):
             raise RetintError(f"a worker cannot start: {cause}") from error
 

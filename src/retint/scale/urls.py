@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 from uuid import uuid4
@@ -79,9 +79,11 @@ class Urls(Places):
             return super().photographs(folder, out, problems)
         protocol, name = _place(folder)
         results = _place(out) if out is not None else ("", "")
+        # What a folder at or above this one holds is not all ours.
+        inside = protocol == results[0] and results[1].startswith(f"{name}/")
         found = []
         for file in sorted(self._listed[protocol, name]):
-            ours = protocol == results[0] and file.startswith(f"{results[1]}/")
+            ours = inside and file.startswith(f"{results[1]}/")
             known = os.path.splitext(file)[1].lower() in LOOKED_AT  # noqa: PTH122
             if known and not ours and not file.rpartition("/")[2].startswith("."):
                 found.append(folder / file[len(name) :].lstrip("/"))
@@ -90,6 +92,17 @@ class Urls(Places):
     def remove_partial_files(self, paths: Iterable[Path]) -> None:
         """Remove what killed runs left half written; object stores have no such files."""
         remove_partials(paths)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if there is one."""
+        if is_url(path):
+            remove(path)
+        else:
+            super().remove(path)
+
+    def held(self, path: Path) -> AbstractContextManager[None]:
+        """Keep other runs off a journal; at a URL nothing can be held."""
+        return nullcontext() if is_url(path) else super().held(path)
 
     def read(self, path: Path) -> bytes:
         """All that was appended; at a URL, a folder holds the parts."""

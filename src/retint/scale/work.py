@@ -22,14 +22,17 @@ def colorize_task(task: Task, colorizer: Colorizer, manner: Manner) -> Outcome:
     """
     if not any(map(is_url, (task.source, *task.targets))):
         return _color(task, colorizer, manner)
-    with TemporaryDirectory(prefix="retint-") as scratch:
-        staged = _Staged(task, Path(scratch))
-        try:
+    try:
+        with TemporaryDirectory(prefix="retint-") as scratch:
+            staged = _Staged(task, Path(scratch))
             staged.fetch(overwrite=manner.overwrite)
             outcome = _color(staged.local, colorizer, manner)
             return staged.named(outcome) if manner.dry else staged.deliver(outcome)
-        except RetintError as error:
-            return Outcome(task, error=str(error))
+    except RetintError as error:
+        return Outcome(task, error=str(error))
+    except OSError as error:
+        cause = error.strerror or str(error)
+        return Outcome(task, error=f"{task.source} finds no room in the temporary folder: {cause}")
 
 
 def _color(task: Task, colorizer: Colorizer, manner: Manner) -> Outcome:

@@ -168,11 +168,12 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
     if target.suffix.lower() not in FORMATS:
         known = ", ".join(sorted(FORMATS))
         raise RetintError(f"{target}: films are not written as '{target.suffix}': use {known}")
-    if target.exists() and source.exists() and target.samefile(source):
+    there = os.path.exists(target)  # noqa: PTH110 - of too long a name it is False
+    if there and source.exists() and target.samefile(source):
         raise RetintError(
             f"{target} is the film itself, which retint never replaces: name another with -o"
         )
-    if target.exists() and not overwrite:
+    if there and not overwrite:
         raise RetintError(
             f"{target} exists: add --overwrite to replace it, or name another with -o"
         )

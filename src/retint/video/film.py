@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +19,7 @@ from retint.photo import SUFFIXES
 
 Pixels = NDArray[np.uint8]
 
-_BT709, _PAL, _NTSC = 1, 5, 6  # of matrices and primaries, in ITU-T H.273
+_BT709, _PAL, _NTSC, _BT2020 = 1, 5, 6, 9  # of matrices and primaries, in ITU-T H.273
 _LIMITED, _FULL = 1, 2
 # Without these, greys come out one off now and then.
 _EXACTLY = (
@@ -34,6 +34,7 @@ TEXT: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if av.__version__.startswith("18.") else {}
 )
 _MISSING = 0.5  # seconds; a film that ends this much early is not whole
+_ANEW = 1  # seconds; times that go back by more are those of the next part of a joined film
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
 
@@ -82,6 +83,7 @@ class Film:
         self.rate = self._stream.guessed_rate or Fraction(25)
         self._to_rgb, self._to_yuv = VideoReformatter(), VideoReformatter()
         self.damaged = False
+        self._shifts: list[Fraction] = []  # seconds, of each further part of a joined film
         self.quarter_turns = 0
         self.display_matrix: list[int] | None = None
         self.length = self._stream.frames or round((self._declared_end() or 0) * self.rate)
@@ -100,10 +102,14 @@ class Film:
         """Frames in their order, up to where the file can be read."""
         tick = max(1, round(1 / (self.rate * self.time_base)))
         end = last = None
+        shift = 0
         for raw in self._decoded():
             if last is None:
                 self._note_turn(raw)
-            start = raw.pts if raw.pts is not None else end if end is not None else 0
+            start = raw.pts + shift if raw.pts is not None else end if end is not None else 0
+            if last is not None and end is not None and start < last - _ANEW / self.time_base:
+                shift, start = shift + end - start, end
+                self._shifts.append(shift * self.time_base)
             if last is not None and start <= last:
                 start = last + 1  # encoders refuse time that stands still
             end, last = start + (raw.duration or tick), start
@@ -158,20 +164,23 @@ class Film:
         context.max_b_frames = 0
 
     def packets(self, copies: dict[int, av.stream.Stream]) -> Iterator[av.Packet[Any]]:
-        """Packets from the start, as they are, for copies of streams by their index."""
+        """Packets from the start, as they are, for copies of streams by their index.
+
+        Those of a joined film's further parts are moved as its frames were, which come first.
+        """
         if not copies:
             return
-        earliest: dict[int, int] = {}
+        clocks = {index: _Clock(self._shifts) for index in copies}
         with av.open(str(self.path), "r", **TEXT) as container:
             try:
                 for packet in container.demux([container.streams[index] for index in copies]):
                     index = packet.stream_index
                     if not packet.size or packet.dts is None:
                         continue
-                    if packet.dts < earliest.get(index, packet.dts):
-                        self.damaged = True  # muxers refuse time that goes back
+                    clock = clocks[index]
+                    if not clock.sets(packet):
+                        self.damaged |= not clock.parts  # where parts meet, they may overlap
                         continue
-                    earliest[index] = packet.dts + (packet.stream.type == "audio")
                     packet.stream = copies[index]
                     yield packet
             except av.FFmpegError:
@@ -181,6 +190,14 @@ class Film:
     def others(self) -> list[av.stream.Stream]:
         """Streams of sound and subtitles."""
         return [s for s in self._container.streams if s.type in ("audio", "subtitle")]
+
+    @property
+    def left_out(self) -> list[av.stream.Stream]:
+        """Streams that are not taken along: pictures, fonts, data, further video."""
+        taken = [self._stream, *self.others]
+        rest = [stream for stream in self._container.streams if stream not in taken]
+        # MP4 has chapters in a stream of text, too, which is read as data.
+        return [s for s in rest if not (self.chapters and name_of(s) == "bin_data")]
 
     @property
     def language(self) -> str | None:
@@ -232,11 +249,46 @@ class Film:
     def _color_tags(self) -> tuple[int, int, int]:
         """Matrix, primaries and transfer curve: the source's, or what its size makes likely."""
         stream = self._stream
-        if stream.colorspace in (_BT709, _PAL, _NTSC):
+        if stream.colorspace in (_BT709, _PAL, _NTSC, _BT2020):
             return stream.colorspace, stream.color_primaries, stream.color_trc
         if stream.height > 576 or stream.width > 1024:
             return _BT709, _BT709, _BT709
         return (_PAL, _PAL, _NTSC) if stream.height == 576 else (_NTSC, _NTSC, _NTSC)
+
+
+class _Clock:
+    """The times of a stream's packets, without those that go back, which muxers refuse.
+
+    Args:
+        shifts: seconds by which the frames of each further part were moved.
+
+    Attributes:
+        parts: how many further parts there were so far.
+    """
+
+    def __init__(self, shifts: Sequence[Fraction]) -> None:
+        self.parts = 0
+        self._shifts = shifts
+        self._shift = 0
+        self._earliest: int | None = None
+
+    def sets(self, packet: av.Packet[Any]) -> bool:
+        """Move a packet to its time; whether there is room for it."""
+        assert packet.dts is not None
+        earliest, dts = self._earliest, packet.dts + self._shift
+        if earliest is not None and dts < earliest - _ANEW / packet.time_base:
+            if self.parts < len(self._shifts):  # as the frames, so that sound stays with them
+                self._shift = round(self._shifts[self.parts] / packet.time_base)
+            else:
+                self._shift += earliest - dts
+            self.parts += 1
+            dts = packet.dts + self._shift
+        if earliest is not None and dts < earliest:
+            return False
+        self._earliest = dts + (packet.stream.type == "audio")
+        packet.dts = dts
+        packet.pts = packet.pts + self._shift if packet.pts is not None else None
+        return True
 
 
 def describe_film(path: Path) -> dict[str, str]:
@@ -254,6 +306,12 @@ def describe_film(path: Path) -> dict[str, str]:
         if film.others:
             facts["with"] = ", ".join(stream.type for stream in film.others)
         return facts | film.metadata
+
+
+def name_of(stream: av.stream.Stream) -> str:
+    """A stream's codec or, of an attachment, its file; what libav does not know has no name."""
+    name: str | None = getattr(stream, "name", None)
+    return name or "unknown"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from retint.video.film import TEXT, Film, Frame, Pixels
+from retint.video.film import TEXT, Film, Frame, Pixels, name_of
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings of the films that are written, and libav's names of their formats."""
@@ -19,15 +19,15 @@ _ENCODING = {"crf": "18", "preset": "medium"}
 
 
 def fitting(film: Film, suffix: str) -> tuple[list[av.stream.Stream], list[str]]:
-    """Sound and subtitles that a file of this ending can hold; a line for each it cannot."""
+    """Sound and subtitles that a file of this ending can hold; a line for each stream left out."""
     streams = {stream: _fits(stream, FORMATS[suffix]) for stream in film.others}
-    # Streams of codecs that libav does not know have no name.
     refused = [
-        f"{stream.type} stream {stream.index} ({getattr(stream, 'name', 'unknown')}) does not fit "
-        f"into {suffix} and is left out{'' if suffix == '.mkv' else ': .mkv may take it'}"
+        f"{_called(stream)} does not fit into {suffix} and is left out"
+        + ("" if suffix == ".mkv" else ": .mkv may take it")
         for stream, fits in streams.items()
         if not fits
     ]
+    refused += [f"{_called(stream)} is left out" for stream in film.left_out]
     return [stream for stream, fits in streams.items() if fits], refused
 
 
@@ -119,6 +119,10 @@ def _video_packets(
     if waiting is not None:
         waiting.duration = end - (waiting.pts or 0)
         yield waiting
+
+
+def _called(stream: av.stream.Stream) -> str:
+    return f"{stream.type} stream {stream.index} ({name_of(stream)})"
 
 
 def _time(packet: av.Packet[Any]) -> float:

@@ -1,16 +1,18 @@
-"""The addresses of the service; OpenAPI describes them at /docs and /openapi.json."""
+"""The addresses of the service; OpenAPI describes them at /openapi.json."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import os
 import shutil
 import tempfile
 import zipfile
+from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path, PurePosixPath
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -27,6 +29,7 @@ from retint.errors import RetintError
 from retint.web.darkroom import Darkroom
 from retint.web.guard import Guard
 from retint.web.jobs import DONE, File, Job, JobStore, JobWorker, StorageError
+from retint.web.names import result_name
 from retint.web.pictures import add_pictures
 from retint.web.service import RETRY_AFTER, BusyError, Result, Service, Wish, model_facts
 from retint.web.settings import Settings
@@ -74,10 +77,11 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {**_ERROR, "description": "Too many bytes"},
     422: {**_ERROR, "description": "The photograph or an option cannot be used"},
     503: {**_ERROR, "description": "Too much waits; see Retry-After"},
-    507: {**_ERROR, "description": "The service has no room for a job"},
+    507: {**_ERROR, "description": "The service has no room"},
 }
 _NO_JOB: dict[int | str, dict[str, Any]] = {
-    404: {**_ERROR, "description": "There is no such job, or it has expired"}
+    404: {**_ERROR, "description": "There is no such job, or it has expired"},
+    507: {**_ERROR, "description": "The service has no room"},
 }
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The coloured photograph"}
@@ -97,7 +101,7 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
         RetintError: if the folder of the jobs cannot be used, or two models have one name.
     """
     service = Service(colorizers, settings)
-    store = JobStore(settings.data, settings.keep_seconds)
+    store = JobStore(settings.data, settings.keep_seconds, settings.open_jobs)
     worker = JobWorker(store, service)
     uploads = _prepare_gradio()
 
@@ -106,7 +110,7 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
         worker.start()
         yield
         await asyncio.to_thread(worker.stop)
-        service.close()
+        await asyncio.to_thread(service.close)
         store.close()
         shutil.rmtree(uploads, ignore_errors=True)
 
@@ -132,15 +136,23 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
     from retint.web.page import add_page  # Gradio reads its environment when it is imported
 
     add_page(app, darkroom, service, (store, worker), settings)
+    end_page = app.state.end_streams
+
+    def end_streams() -> None:
+        end_page()
+        worker.end()
+
+    app.state.end_streams = end_streams
     app.add_middleware(Guard, settings=settings, registry=registry)
     return app
 
 
 def _prepare_gradio() -> Path:
-    """Keep Gradio from the network, and what is dropped on the page in a folder of this process."""
+    """Keep Gradio from the network, and what is dropped on the page in a folder of this service."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    folder = os.environ.get("GRADIO_TEMP_DIR") or tempfile.mkdtemp(prefix="retint-page-")
+    # Never a folder that is named there already: it is another's, and this one is removed.
+    folder = tempfile.mkdtemp(prefix="retint-page-")
     os.environ["GRADIO_TEMP_DIR"] = folder
     return Path(folder)
 
@@ -165,11 +177,18 @@ def _add_errors(app: FastAPI) -> None:
     def full(_: Request, error: StorageError) -> Response:
         return JSONResponse({"error": str(error)}, 507)
 
+    @app.exception_handler(OSError)
+    def unwritable(_: Request, error: OSError) -> Response:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        line = "the service has no room for files: its operator has to make some"
+        return JSONResponse({"error": line}, 507)
+
     @app.exception_handler(StarletteHTTPException)
     def other(request: Request, error: StarletteHTTPException) -> Response:
         line = str(error.detail)
         if line in ("Not Found", "Method Not Allowed"):  # the framework's own
-            line = f"there is no {request.method} {request.url.path} here: see /docs"
+            line = f"there is no {request.method} {request.url.path} here: see /openapi.json"
         return JSONResponse({"error": line}, error.status_code, error.headers)
 
 
@@ -206,12 +225,17 @@ def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
     async def colorize(request: Request, wish: Annotated[Wish, Depends(only_wish_of)]) -> Response:
         """Colour a photograph; answers with the picture, or with JSON if that is accepted."""
         data = await _one_photograph(request)
+        doing = asyncio.ensure_future(service.colorize(data, wish))
+        gone = asyncio.ensure_future(_gone(request))
         try:
-            result = await asyncio.wait_for(service.colorize(data, wish), settings.seconds)
-        except TimeoutError:
-            raise HTTPException(
-                503, "this photograph takes too long: make it a job", {"Retry-After": "60"}
-            ) from None
+            await asyncio.wait((doing, gone), timeout=settings.seconds, return_when=FIRST_COMPLETED)
+            if not doing.done():  # where the client is gone, nobody reads this
+                line = "this photograph takes too long: make it a job"
+                raise HTTPException(503, line, {"Retry-After": "60"})
+            result = doing.result()
+        finally:
+            doing.cancel()  # nobody waits for it any more
+            gone.cancel()
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse(_as_json(result))
         return Response(result.data, media_type=result.media_type)
@@ -221,7 +245,7 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
     def found(id_: str) -> Job:
         job = store.get(id_)
         if job is None:
-            raise HTTPException(404, f"there is no job {id_}: it may have expired")
+            raise _no_job(id_)
         return job
 
     @app.post(
@@ -233,10 +257,12 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         """Hand in many or large photographs, to be fetched later."""
         if wish.options.get("hints"):
             raise HTTPException(422, "hints belong to one photograph: use /v1/colorize")
-        photographs = await _photographs(request, settings.most_files)
-        if store.count_open() >= settings.open_jobs:
-            raise HTTPException(503, "too many jobs are open", {"Retry-After": "60"})
-        id_ = await asyncio.to_thread(store.add, photographs, wish)
+        try:
+            await asyncio.to_thread(store.admit)
+            async with _photographs(request, settings.most_files) as photographs:
+                id_ = await asyncio.to_thread(store.add, photographs, wish)
+        except BusyError:
+            raise HTTPException(503, "too many jobs are open", {"Retry-After": "60"}) from None
         worker.wake()
         response.headers["Location"] = f"/v1/jobs/{id_}"
         return _job_as_json(found(id_))
@@ -246,11 +272,17 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         """How far a job is."""
         return _job_as_json(found(id_))
 
-    @app.get("/v1/jobs/{id_}/events", tags=["jobs"], response_class=EventSourceResponse)
+    @app.get(
+        "/v1/jobs/{id_}/events",
+        tags=["jobs"],
+        response_class=EventSourceResponse,
+        responses=_NO_JOB,
+        dependencies=[Depends(found)],  # before the answer begins
+    )
     async def follow(id_: str) -> AsyncIterator[ServerSentEvent]:
-        """How far a job is, told whenever that changes, until it is finished."""
+        """How far a job is, told whenever that changes, until it or the service ends."""
         told = None
-        while True:
+        while not worker.stopping:
             job = await asyncio.to_thread(store.get, id_)
             if job is None:
                 return
@@ -269,17 +301,23 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
         file = next((file for file in job.files if file.number == number), None)
         if file is None or file.state != DONE:
             raise HTTPException(404, "there is no such result (yet)")
-        return FileResponse(store.result(job, number), media_type=file.media_type)
+        path = store.result(job, number)
+        with _removed_meanwhile(id_):
+            return FileResponse(path, media_type=file.media_type, stat_result=path.stat())
 
     @app.get("/v1/jobs/{id_}/archive", tags=["jobs"], response_class=Response, responses=_NO_JOB)
     def archive(id_: str) -> Response:
         """All coloured photographs of a job so far, as a ZIP file."""
         job = found(id_)
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - sent after this has returned
-        with zipfile.ZipFile(file, "w") as whole:  # stored: pictures are compressed already
-            for done in job.files:
-                if done.state == DONE:
-                    whole.write(store.result(job, done.number), _result_name(done))
+        with ExitStack() as stack:
+            # Beside the jobs: folders for temporary files may be small.
+            file = stack.enter_context(tempfile.TemporaryFile(dir=settings.data))
+            with _removed_meanwhile(id_), zipfile.ZipFile(file, "w") as whole:
+                for done in job.files:
+                    if done.state == DONE:
+                        # Stored as they are: pictures are compressed already.
+                        whole.write(store.result(job, done.number), _result_name(done))
+            stack.pop_all()  # it is closed when it was sent
         headers = {
             "Content-Disposition": f'attachment; filename="retint-{id_[:8]}.zip"',
             "Content-Length": str(file.tell()),
@@ -290,6 +328,19 @@ def _add_jobs(app: FastAPI, store: JobStore, worker: JobWorker, settings: Settin
     def forget(id_: str) -> None:
         """Remove a job with its files."""
         store.remove(found(id_).id)
+
+
+def _no_job(id_: str) -> HTTPException:
+    return HTTPException(404, f"there is no job {id_}: it may have expired")
+
+
+@contextmanager
+def _removed_meanwhile(id_: str) -> Iterator[None]:
+    """Say so where files of a job are missing that were there when it was looked up."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise _no_job(id_) from None
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
@@ -303,19 +354,26 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 async def _one_photograph(request: Request) -> bytes:
     if not _is_form(request):
         return await request.body()
-    photographs = await _photographs(request, 1)
-    return photographs[0][1]
+    async with _photographs(request, 1) as photographs:
+        return await asyncio.to_thread(photographs[0][1].read)
 
 
-async def _photographs(request: Request, most: int) -> list[tuple[str, bytes]]:
-    """Names and contents of the files of a form."""
+@asynccontextmanager
+async def _photographs(request: Request, most: int) -> AsyncIterator[list[tuple[str, BinaryIO]]]:
+    """Names and files of a form; they may be larger than memory."""
     if not _is_form(request):
         raise HTTPException(400, "send photographs as multipart/form-data, in fields 'photo'")
     async with request.form(max_files=most, max_fields=10) as form:
         files = [value for value in form.getlist("photo") if isinstance(value, UploadFile)]
         if not files:
             raise HTTPException(400, "the form has no file in a field 'photo'")
-        return [(file.filename or "photo", await file.read()) for file in files]
+        yield [(file.filename or "photo", file.file) for file in files]
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client of a request, whose body was read, is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _is_form(request: Request) -> bool:
@@ -353,5 +411,4 @@ def _job_as_json(job: Job) -> dict[str, Any]:
 
 def _result_name(file: File) -> str:
     """Name of a result in the archive; numbered, so that no two are the same."""
-    stem = PurePosixPath(file.name.replace("\\", "/")).stem or "photo"
-    return f"{file.number + 1:03d}-{stem}-color{file.suffix}"
+    return f"{file.number + 1:03d}-{result_name(file.name, str(file.suffix))}"

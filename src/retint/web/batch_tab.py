@@ -9,7 +9,8 @@ from pathlib import Path
 
 from retint.errors import RetintError
 from retint.web.jobs import DONE, FAILED, WAITING, File, Job, JobStore, JobWorker
-from retint.web.service import BusyError, Wish
+from retint.web.names import result_name
+from retint.web.service import Wish
 from retint.web.settings import Settings
 
 _LOOK_EVERY = 0.5  # seconds
@@ -23,7 +24,7 @@ async def color_many(
     worker: JobWorker,
     settings: Settings,
 ) -> AsyncIterator[str]:
-    """Make a job of photographs; tell how far it is, as HTML, until it is finished.
+    """Make a job of photographs; tell how far it is, as HTML, until it or the service ends.
 
     Raises:
         BusyError: if too many jobs are open.
@@ -33,18 +34,14 @@ async def color_many(
         raise RetintError(f"that are {len(paths)} files: give {settings.most_files} at a time")
     if sum(path.stat().st_size for path in paths) > settings.most_job_bytes:
         raise RetintError("the files are too large together: give fewer at a time")
-    if store.count_open() >= settings.open_jobs:
-        raise BusyError
-    id_ = await asyncio.to_thread(
-        lambda: store.add([(path.name, path.read_bytes()) for path in paths], wish)
-    )
+    id_ = await asyncio.to_thread(store.add, [(path.name, path) for path in paths], wish)
     worker.wake()
     told = None
     while job := await asyncio.to_thread(store.get, id_):
         if job != told:
             yield _table(job)
             told = job
-        if job.finished is not None:
+        if job.finished is not None or worker.stopping:
             return
         await asyncio.sleep(_LOOK_EVERY)
 
@@ -73,7 +70,7 @@ def _table(job: Job) -> str:
 def _row(job: Job, file: File) -> str:
     state = _STATES[file.state]
     if file.state == DONE:
-        name = escape(f"{Path(file.name).stem}-color{file.suffix}")
+        name = escape(result_name(file.name, str(file.suffix)))
         address = f"/v1/jobs/{job.id}/files/{file.number}"
         state = f'{state}: <a download="{name}" href="{address}">{name}</a>'
     elif file.error:

@@ -19,9 +19,10 @@ from retint.colorizer import View
 from retint.errors import RetintError
 from retint.hints import Hint
 from retint.merge import Coloring, merge
-from retint.photo import SUFFIXES, Photo, encode_photo, output_path
+from retint.photo import Photo, encode_photo
 from retint.photo.picture import to_8_bit
 from retint.tone import Kind, kind_of
+from retint.web.names import result_name
 from retint.web.service import Result, Service, Wish
 
 SIDE = 1600  # pixels: the long side of pictures that are shown small
@@ -113,9 +114,7 @@ class Darkroom:
         """What `retint colorize` writes of the photograph, and the name of the file."""
         data = await self._service.run(photograph.path.read_bytes)
         result = await self._service.colorize(data, replace(wish, recolor=True))
-        source = Path(photograph.name)
-        fits = SUFFIXES.get(source.suffix.lower()) == result.format_name
-        return result, output_path(source, suffix=None if fits else result.suffix).name
+        return result, result_name(photograph.name, result.suffix)
 
     def _read(self, path: Path) -> Photo:
         try:

@@ -7,18 +7,19 @@ import logging
 import re
 import shutil
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from retint.databases import check_database
 from retint.errors import RetintError
-from retint.web.service import Service, Wish
+from retint.web.service import BusyError, Service, Wish
 from retint.whole import whole_file
 
 log = logging.getLogger("retint.web")
@@ -37,15 +38,18 @@ create table if not exists files (
     error text,
     suffix text,
     media_type text,
+    attempts integer not null default 0,
     primary key (job, number)
 );
 """
 _COLUMNS = {
     "jobs": "id, created, finished, wish",
-    "files": "job, number, name, state, error, suffix, media_type",
+    "files": "job, number, name, state, error, suffix, media_type, attempts",
 }
 _ID = re.compile(r"[0-9a-f]{32}")
 _LOOK_EVERY = 60.0  # seconds between two looks for what has expired
+_MOST_ATTEMPTS = 3  # of services that ended while they coloured a photograph
+_REMOVED = "the photograph was removed from the service's folder"
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 
 
@@ -97,40 +101,51 @@ class StorageError(RetintError):
 class JobStore:
     """The jobs in a folder: a SQLite file, and a folder of files for each.
 
+    All methods raise StorageError where the database cannot be read or written.
+
     Args:
         folder: made if it is not there.
         keep_seconds: how long finished jobs stay.
+        most_open: jobs that are not finished, at a time.
+
+    Raises:
+        RetintError: if the folder cannot be used, or another service uses it.
     """
 
-    def __init__(self, folder: Path, keep_seconds: float) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(folder / "jobs.sqlite", check_same_thread=False)
-            self._database.executescript(_SCHEMA)
-            check_database(self._database, _COLUMNS)
-            self._remove_strays(folder)
-        except (OSError, sqlite3.Error) as error:
-            raise RetintError(
-                f"{folder} cannot hold the jobs ({error}): choose another --data, or move its "
-                "jobs.sqlite away"
-            ) from error
+    def __init__(self, folder: Path, keep_seconds: float, most_open: int = sys.maxsize) -> None:
+        with ExitStack() as opened:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(_locked(folder))
+                self._database = opened.enter_context(_opened(folder / "jobs.sqlite"))
+                self._remove_strays(folder)
+            except (OSError, sqlite3.Error) as error:
+                raise RetintError(
+                    f"{folder} cannot hold the jobs ({error}): choose another --data, or move its "
+                    "jobs.sqlite away"
+                ) from error
+            self._opened = opened.pop_all()
         self._folder = folder
         self._keep = keep_seconds
+        self._most_open = most_open
         self._lock = threading.Lock()
 
-    def add(self, photographs: Sequence[tuple[str, bytes]], wish: Wish) -> str:
-        """Store a job, by name and contents of its photographs; give its id.
+    def add(self, photographs: Sequence[tuple[str, Path | BinaryIO]], wish: Wish) -> str:
+        """Store a job, by name and file of its photographs; give its id.
 
         Raises:
+            BusyError: if too many are open.
             StorageError: if there is no room for it.
         """
+        self.admit()
         id_ = uuid4().hex
         place = self._folder / id_
         try:
             place.mkdir()
-            for number, (_, data) in enumerate(photographs):
-                (place / f"{number}.in").write_bytes(data)
+            for number, (_, source) in enumerate(photographs):
+                _copy(source, place / f"{number}.in")
             with self._transaction() as database:
+                self._admit(database)  # others may have come while this one was copied
                 database.execute(
                     "insert into jobs (id, created, wish) values (?, ?, ?)",
                     (id_, time.time(), json.dumps(_to_json(wish))),
@@ -139,11 +154,23 @@ class JobStore:
                     "insert into files (job, number, name) values (?, ?, ?)",
                     [(id_, number, name) for number, (name, _) in enumerate(photographs)],
                 )
-        except (OSError, sqlite3.Error) as error:
-            shutil.rmtree(place, ignore_errors=True)
+        except OSError as error:
+            self._remove_files(id_)
             log.exception("a job cannot be stored")
             raise StorageError from error
+        except (BusyError, StorageError):
+            self._remove_files(id_)
+            raise
         return id_
+
+    def admit(self) -> None:
+        """See that another job may come; to be asked before it is received.
+
+        Raises:
+            BusyError: if too many are open.
+        """
+        with self._transaction() as database:
+            self._admit(database)
 
     def get(self, id_: str) -> Job | None:
         """A job, if there is such a one."""
@@ -163,8 +190,7 @@ class JobStore:
     def count_open(self) -> int:
         """Jobs that are not finished."""
         with self._transaction() as database:
-            found = database.execute("select count(*) from jobs where finished is null")
-            return int(found.fetchone()[0])
+            return _count_open(database)
 
     def result(self, job: Job, number: int) -> Path:
         """Where the result of a photograph lies, or will."""
@@ -172,9 +198,10 @@ class JobStore:
 
     def remove(self, id_: str) -> None:
         """Forget a job and its files."""
+        self._remove_files(id_)  # first, which makes room for what the database writes
         with self._transaction() as database:
             database.execute("delete from jobs where id = ?", (id_,))
-        shutil.rmtree(self._folder / id_, ignore_errors=True)
+        self._remove_files(id_)  # what was written meanwhile
 
     def remove_expired(self) -> None:
         """Forget the jobs that were finished too long ago."""
@@ -195,6 +222,18 @@ class JobStore:
             ).fetchone()
         return None if found is None else (found[0], found[1], found[2])
 
+    def attempt(self, id_: str, number: int) -> int:
+        """Write down that a service begins a photograph; give how many others did before."""
+        with self._transaction() as database:
+            found = database.execute(
+                "select attempts from files where job = ? and number = ?", (id_, number)
+            ).fetchone()
+            database.execute(
+                "update files set attempts = attempts + 1 where job = ? and number = ?",
+                (id_, number),
+            )
+        return 0 if found is None else int(found[0])
+
     def read(self, id_: str, number: int) -> bytes:
         """A photograph of a job."""
         return (self._folder / id_ / f"{number}.in").read_bytes()
@@ -202,27 +241,35 @@ class JobStore:
     def finish(self, id_: str, number: int, outcome: File, data: bytes | None) -> None:
         """Store the result of a photograph, or why there is none; it is not needed any more."""
         place = self._folder / id_
-        if not place.exists():
-            return  # the job was removed meanwhile
-        if data is not None:
-            with whole_file(place / f"{number}.out", sole=True) as beside:
-                beside.write_bytes(data)
+        try:
+            if data is not None:
+                with whole_file(place / f"{number}.out", sole=True) as beside:
+                    beside.write_bytes(data)
+        except FileNotFoundError:  # the job is being removed
+            outcome = File(number, "", FAILED, _REMOVED)
         with self._transaction() as database:
-            database.execute(
+            found = database.execute(
                 "update files set state = ?, error = ?, suffix = ?, media_type = ? "
                 "where job = ? and number = ?",
                 (outcome.state, outcome.error, outcome.suffix, outcome.media_type, id_, number),
-            )
+            ).rowcount
             database.execute(
                 "update jobs set finished = ? where id = ? and not exists "
                 "(select 1 from files where job = id and state = ?)",
                 (time.time(), id_, WAITING),
             )
-        (place / f"{number}.in").unlink(missing_ok=True)
+        if found:
+            (place / f"{number}.in").unlink(missing_ok=True)
+        else:
+            self._remove_files(id_)  # the job was removed while it was in work
 
     def close(self) -> None:
-        """Close the database."""
-        self._database.close()
+        """Close the database, and leave the folder to another service."""
+        self._opened.close()
+
+    def _admit(self, database: sqlite3.Connection) -> None:
+        if _count_open(database) >= self._most_open:
+            raise BusyError
 
     def _remove_strays(self, folder: Path) -> None:
         """Remove the files of jobs that a killed service had not yet written down."""
@@ -231,10 +278,17 @@ class JobStore:
             if _ID.fullmatch(place.name) and place.name not in known:
                 shutil.rmtree(place, ignore_errors=True)
 
+    def _remove_files(self, id_: str) -> None:
+        shutil.rmtree(self._folder / id_, ignore_errors=True)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._database:
-            yield self._database
+        try:
+            with self._lock, self._database:
+                yield self._database
+        except sqlite3.Error as error:
+            log.exception("the database of the jobs cannot be used")
+            raise StorageError from error
 
 
 class JobWorker:
@@ -245,6 +299,7 @@ class JobWorker:
         self._service = service
         self._wake = threading.Event()
         self._stopping = False
+        self._begun: tuple[str, int] | None = None
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
     def start(self) -> None:
@@ -255,10 +310,19 @@ class JobWorker:
         """Say that there is something to do."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Finish the photograph in work; the others wait for the next start."""
+    @property
+    def stopping(self) -> bool:
+        """Whether no more photographs are begun: who follows a job need not wait for its end."""
+        return self._stopping
+
+    def end(self) -> None:
+        """Begin no more photographs; they wait for the next start of the service."""
         self._stopping = True
         self._wake.set()
+
+    def stop(self) -> None:
+        """The same, and finish the photograph in work."""
+        self.end()
         self._thread.join()
 
     def _run(self) -> None:
@@ -276,11 +340,17 @@ class JobWorker:
                 self._wake.wait(_LOOK_EVERY)
 
     def _do(self, id_: str, number: int, wish: str) -> None:
+        if self._begun != (id_, number):  # it is tried again where only the disk was full
+            before = self._store.attempt(id_, number)
+            if before >= _MOST_ATTEMPTS:  # or else it would end the service for ever
+                line = "the service ended while it coloured this photograph: send it smaller"
+                self._store.finish(id_, number, File(number, "", FAILED, line), None)
+                return
+            self._begun = id_, number
         try:
             data = self._store.read(id_, number)
         except FileNotFoundError:
-            line = "the photograph was removed from the service's folder"
-            self._store.finish(id_, number, File(number, "", FAILED, line), None)
+            self._store.finish(id_, number, File(number, "", FAILED, _REMOVED), None)
             return
         try:
             result = self._service.work(data, _from_json(wish))
@@ -293,6 +363,54 @@ class JobWorker:
         else:
             done = File(number, "", DONE, None, result.suffix, result.media_type)
             self._store.finish(id_, number, done, result.data)
+
+
+def _copy(source: Path | BinaryIO, target: Path) -> None:
+    if isinstance(source, Path):
+        shutil.copyfile(source, target)
+        return
+    with target.open("wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def _count_open(database: sqlite3.Connection) -> int:
+    found = database.execute("select count(*) from jobs where finished is null")
+    return int(found.fetchone()[0])
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other services from a folder; they would do the same photographs.
+
+    Raises:
+        RetintError: if another has it.
+    """
+    with (folder / "lock").open("wb") as file:
+        if sys.platform != "win32":  # which has no such locks
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                line = f"{folder} is in use by another service: choose another --data"
+                raise RetintError(line) from None
+        yield
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file, check_same_thread=False)) as database:
+        database.executescript(_SCHEMA)
+        _add_attempts(database)
+        check_database(database, _COLUMNS)
+        yield database
+
+
+def _add_attempts(database: sqlite3.Connection) -> None:
+    """Add the column that databases of earlier versions lack."""
+    columns = [name for _, name, *_ in database.execute("pragma table_info(files)")]
+    if "attempts" not in columns:
+        database.execute("alter table files add column attempts integer not null default 0")
 
 
 def _to_json(wish: Wish) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def listen(
 
 
 class _Server(uvicorn.Server):
-    """Ends the page's streams before it waits for connections to close: they have no end."""
+    """Ends streams before it waits for connections to close: they have no end."""
 
     def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
         super().__init__(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,9 +11,17 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError, lacks_memory
-from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_sizes
+from retint.photo import (
+    FORMATS,
+    QUALITY,
+    Photo,
+    encode_photo,
+    read_photo,
+    read_sizes,
+    with_pages_of,
+)
 from retint.photo.provenance import read_provenance
-from retint.recolor import all_coloured, coloured_pages, keep_pages
+from retint.recolor import all_coloured, coloured_pages
 from retint.web.settings import Settings
 
 RETRY_AFTER = 5  # seconds; a guess at when a place is free again
@@ -95,6 +104,7 @@ class Service:
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.workers, "colouring")
         self._inside = 0
+        self._counting = threading.Lock()
 
     @property
     def waiting(self) -> int:
@@ -111,17 +121,19 @@ class Service:
         return await self.run(self.work, data, wish)
 
     async def run(self, work: Callable[[*Given], Answer], *given: *Given) -> Answer:
-        """Do work in its turn, or send it away at once.
+        """Do work in its turn, or send it away at once; what is cancelled before is not done.
 
         Raises:
             BusyError: if too many wait.
         """
-        if self._inside >= self._settings.workers + self._settings.waiting:
-            raise BusyError
-        self._inside += 1
-        doing = asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
+        with self._counting:
+            if self._inside >= self._settings.workers + self._settings.waiting:
+                raise BusyError
+            doing = self._pool.submit(lambda: work(*given))
+            self._inside += 1
         doing.add_done_callback(lambda _: self._leave())
-        return await asyncio.shield(doing)
+        # Who is cancelled cancels the work, which has no effect on such as has begun.
+        return await asyncio.wrap_future(doing)
 
     def work(self, data: bytes, wish: Wish) -> Result:
         """Colour a photograph now.
@@ -142,9 +154,10 @@ class Service:
         coloured = () if wish.recolor else coloured_pages(photo)
         if all_coloured(photo, coloured):
             raise RetintError("the picture has colours already: ask for recolor to replace them")
-        colored = self.colorizer(wish.model).colorize_photo(photo, **wish.options)
-        colored = keep_pages(photo, colored, coloured)
-        format_name = wish.format_name or colored.format
+        format_name = wish.format_name or photo.format
+        fitting = with_pages_of(photo, format_name)
+        colorizer = self.colorizer(wish.model)
+        colored = colorizer.colorize_photo(fitting, keep=coloured, **wish.options)
         rows, columns = colored.pixels.shape[:2]
         encoded = encode_photo(colored, format_name, wish.quality)
         return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))
@@ -177,11 +190,12 @@ class Service:
         return read_photo(data)
 
     def close(self) -> None:
-        """Finish what runs."""
-        self._pool.shutdown(wait=True)
+        """Finish what runs; what has not begun is cancelled."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _leave(self) -> None:
-        self._inside -= 1
+        with self._counting:
+            self._inside -= 1
 
 
 def model_facts(colorizer: Colorizer) -> dict[str, Any]:
