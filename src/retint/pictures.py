@@ -168,6 +168,13 @@ def _members_of(archive: Path, stream: IO[bytes], start: int) -> Iterator[Pictur
                 yield Picture(member.name, archive, start + member.offset_data, member.size)
 
 
+def spread(pictures: list[Found], limit: int | None) -> list[Found]:
+    """So many, spread over all; all if None, or if there are no more."""
+    if limit is None or limit >= len(pictures):
+        return pictures
+    return [pictures[number * len(pictures) // limit] for number in range(limit)]
+
+
 def read_in_order(pictures: Iterable[Picture]) -> Iterator[bytes | str]:
     """The bytes of pictures, or why they cannot be read; each archive is opened once for a row.
 

@@ -104,14 +104,12 @@ def evaluate(
         from retint.evaluation.report import table_of, write_report
         from retint.evaluation.systems import open_systems
         from retint.outputs import check_free
-        from retint.pictures import find_pictures
+        from retint.pictures import find_pictures, spread
         from retint.progress import Progress
 
     check_free(out, overwrite=overwrite)
     systems = open_systems(targets, seed, aged=aged)
-    pictures = find_pictures(photos)
-    if limit is not None and limit < len(pictures):
-        pictures = [pictures[i * len(pictures) // limit] for i in range(limit)]
+    pictures = spread(find_pictures(photos), limit)
     with Progress().task("measuring", len(pictures)) as advance:
         evaluation = measure(
             photos,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 from uuid import uuid4
@@ -100,9 +100,11 @@ class Urls(Places):
         else:
             super().remove(path)
 
-    def held(self, path: Path) -> AbstractContextManager[None]:
+    @contextmanager
+    def held(self, path: Path) -> Iterator[None]:
         """Keep other runs off a journal; at a URL nothing can be held."""
-        return nullcontext() if is_url(path) else super().held(path)
+        with nullcontext() if is_url(path) else super().held(path):
+            yield
 
     def read(self, path: Path) -> bytes:
         """All that was appended; at a URL, a folder holds the parts."""

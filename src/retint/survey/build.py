@@ -27,6 +27,7 @@ from retint.evaluation.systems import (
 from retint.merge import Coloring, merge
 from retint.photo import read_photo
 from retint.photo.picture import to_8_bit
+from retint.pictures import spread
 from retint.plan import plan_tasks
 from retint.tone import Kind, kind_of
 from retint.whole import partial_path, whole_folder
@@ -158,7 +159,7 @@ def build_survey(
     names = tuple(system.name for system in systems)
     if len({*names, TRUTH, WRONG}) < len(names) + 2:
         raise RetintError(f"the models {', '.join(names)} need names of their own: rename one")
-    sources = _spread(_find(photographs), limit)
+    sources = spread(_find(photographs), limit)
     survey = Survey(
         folder=folder,
         id=secrets.token_hex(4),
@@ -234,12 +235,6 @@ def _find(photographs: Path) -> list[Path]:
     if not plan.tasks:
         raise RetintError(plan.problems[0])
     return [task.source for task in plan.tasks]
-
-
-def _spread(sources: list[Path], limit: int | None) -> list[Path]:
-    if limit is None or limit >= len(sources):
-        return sources
-    return [sources[i * len(sources) // limit] for i in range(limit)]
 
 
 def _colored(
