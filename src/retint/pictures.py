@@ -270,6 +270,8 @@ def _open(data: bytes) -> Image.Image | str:
             if opened.width * opened.height > _MOST_PIXELS:
                 return f"too large ({opened.width} x {opened.height})"
             image = _in_srgb(ImageOps.exif_transpose(opened))
+    except Image.DecompressionBombError:  # it says more than Pillow opens
+        return f"too large (more than {_MOST_PIXELS} pixels)"
     except UnidentifiedImageError:  # whose text names an object in memory
         return "unreadable (not a picture)"
     except Exception as error:  # each decoder has errors of its own
