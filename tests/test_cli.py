@@ -37,6 +37,23 @@ def test_a_photograph_by_its_name_alone(photo):
         assert result.mode == "RGB"
 
 
+def test_a_photograph_whose_name_begins_with_a_dash(photo, monkeypatch):
+    photo.rename(photo.with_name("-cat.jpg"))
+    monkeypatch.chdir(photo.parent)
+    assert retint("--", "-cat.jpg").returncode == 0
+    assert photo.with_name("-cat-color.jpg").exists()
+
+
+def test_an_interrupt_while_libraries_load_is_told_in_a_line(photo, monkeypatch):
+    def loading(*_):
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr("retint.many.Run.once", loading)
+    done = retint_here("colorize", photo)
+    assert done.returncode == 130
+    assert done.stderr.startswith("retint: stopped")
+
+
 def test_a_folder_is_mirrored_and_a_bad_file_stops_nothing(photo, tmp_path):
     sub = photo.parent / "sub"
     sub.mkdir()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retint import lab
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 from retint.photo import read_photo
 
 _SPOT = 3  # pixels of the network's input around a hint's place; it learnt from spots of 0 to 4
@@ -81,7 +81,7 @@ def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise RetintError(f"{path} cannot be read as hints: {error}") from error
+        raise RetintError(f"{path} cannot be read as hints: {first_line(error)}") from error
     hints = []
     for number, line in enumerate(map(str.strip, lines), start=1):
         if line and not line.startswith("#"):

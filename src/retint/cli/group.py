@@ -18,7 +18,10 @@ _GOES_ON = {
     **dict.fromkeys(("video", "reproduce"), "the same command goes on where it was"),
     "train": "--resume goes on from the last checkpoint",
 }
-_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm")
+_FILMS = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm", ".ts", ".m2ts", ".mts"),
+    *(".vob", ".wmv", ".flv", ".3gp", ".ogv"),
+)
 
 
 class Group(TyperGroup):
@@ -34,7 +37,8 @@ class Group(TyperGroup):
         is_path = "/" in first or Path(first).suffix or there
         if first not in self.commands and is_path:
             is_film = Path(first).suffix.lower() in _FILMS
-            args = ["video" if is_film else "colorize", *args]
+            # What begins with a dash came after "--", which is gone by now.
+            args = ["video" if is_film else "colorize", *["--"] * first.startswith("-"), *args]
         elif first not in self.commands and not first.startswith("-"):
             close = get_close_matches(first, self.commands, 1)
             mend = f"did you mean '{close[0]}'?" if close else "see retint --help"
@@ -49,11 +53,24 @@ class Group(TyperGroup):
             warn(str(error))
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            mend = _GOES_ON.get(ctx.invoked_subcommand)
-            warn(f"stopped: {mend}" if mend else "stopped")
-            raise typer.Exit(130) from error
+            raise _stopped(ctx.invoked_subcommand) from error
         except Exception as error:
+            if _was_interrupted(error):
+                raise _stopped(ctx.invoked_subcommand) from error
             if not lacks_memory(error):
                 raise
             warn("there is too little memory: end other programs")
             raise typer.Exit(1) from error
+
+
+def _stopped(command: str | None) -> typer.Exit:
+    mend = _GOES_ON.get(command or "")
+    warn(f"stopped: {mend}" if mend else "stopped")
+    return typer.Exit(130)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind it: of one, a library that is loading makes another error."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -44,12 +44,13 @@ class _UnfitError(RetintError):
         super().__init__(f"{reason}: choose another format, such as png or tiff")
 
 
-def read_photo(source: Path | bytes) -> Photo:
+def read_photo(source: Path | str | bytes) -> Photo:
     """Decode a photograph file, or its bytes.
 
     Raises:
         RetintError: if the file is missing, damaged, too large, or no photograph.
     """
+    source = Path(source) if isinstance(source, str) else source
     with _named_errors(_name_of(source)), _opened(source) as stream:
         _check_sizes(_sizes(stream))
         stream.seek(0)
@@ -68,12 +69,13 @@ def read_photo(source: Path | bytes) -> Photo:
         return replace(photo, modified=source.stat().st_mtime_ns)
 
 
-def read_sizes(source: Path | bytes) -> list[tuple[int, int]]:
+def read_sizes(source: Path | str | bytes) -> list[tuple[int, int]]:
     """Width and height of every page of a photograph file or its bytes, without decoding.
 
     Raises:
         RetintError: if the file is missing or no photograph.
     """
+    source = Path(source) if isinstance(source, str) else source
     with _named_errors(_name_of(source)), _opened(source) as stream:
         return _sizes(stream)
 

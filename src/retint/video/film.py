@@ -34,7 +34,9 @@ TEXT: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if av.__version__.startswith("18.") else {}
 )
 _MISSING = 0.5  # seconds; a film that ends this much early is not whole
-_ANEW = 1  # seconds; times that go back by more are those of the next part of a joined film
+_ANEW = Fraction(
+    1, 5
+)  # of a second; times that go back by more are those of the next part of a joined film
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
 
@@ -69,7 +71,7 @@ class Film:
             if path.is_dir():
                 raise RetintError(f"{path} is a folder where a film is wanted")
             if path.suffix.lower() in SUFFIXES:  # libav would take it for a film of one frame
-                raise RetintError(f"{path} is a photograph: colour it with retint {path.name}")
+                raise RetintError(f"{path} is a photograph: colour it with retint {path}")
             self._container = av.open(str(path), "r", **TEXT)
         # A cover picture in a sound file is a video stream, too, but no film.
         pictures = av.stream.Disposition.attached_pic
