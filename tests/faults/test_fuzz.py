@@ -7,6 +7,7 @@ of our own making, in findings/.
 
 import io
 import struct
+import threading
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -50,8 +51,11 @@ def decoder():
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
-    with command(folder) as (_, address), httpx.Client(base_url=address, timeout=60) as client:
-        yield client
+    with command(folder) as (process, address):
+        # Its log has a line for each request, and would wait for somebody to read it.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        with httpx.Client(base_url=address, timeout=60) as client:
+            yield client
 
 
 @pytest.mark.parametrize("name", sorted(pictures()))
