@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import IO
 
 from retint.errors import RetintError
+from retint.locks import lock
 from retint.photo import LOOKED_AT
 from retint.whole import remove_partial_files
 
@@ -86,7 +85,8 @@ class Places:
             # Where nothing can be locked or written, the run goes on without; writing says why.
             with suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _lock(stack.enter_context(path.open("ab")), path)
+                taken = f"another run is at work in {path.parent}: wait for its end, or stop it"
+                lock(stack.enter_context(path.open("ab")), taken)
             yield
 
     def read(self, path: Path) -> bytes:
@@ -102,20 +102,6 @@ class Places:
 
 HERE = Places()
 """This machine's."""
-
-
-def _lock(file: IO[bytes], path: Path) -> None:
-    """For as long as the file is open; the lock of a killed process goes with it."""
-    if sys.platform == "win32":  # has no such locks
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RetintError(
-            f"another run is at work in {path.parent}: wait for its end, or stop it"
-        ) from error
 
 
 def _walk(folder: Path, out: Path | None, problems: list[str], seen: set[Path]) -> Iterator[Path]:

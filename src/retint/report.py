@@ -108,7 +108,7 @@ class Report:
             more=max(0, len(pairs) - _MOST_PICTURES),
         )
         with _named_errors(self._page), whole_file(self._page) as beside:
-            beside.write_text(page, encoding="utf-8", errors="backslashreplace")
+            beside.write_text(page, encoding="utf-8")
         return self._page
 
     def _write(self, **line: Any) -> None:

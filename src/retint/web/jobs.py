@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from retint.databases import check_database
 from retint.errors import RetintError
+from retint.locks import lock
 from retint.web.service import BusyError, Service, Wish
 from retint.whole import whole_file
 
@@ -386,14 +387,7 @@ def _locked(folder: Path) -> Iterator[None]:
         RetintError: if another has it.
     """
     with (folder / "lock").open("wb") as file:
-        if sys.platform != "win32":  # which has no such locks
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                line = f"{folder} is in use by another service: choose another --data"
-                raise RetintError(line) from None
+        lock(file, f"{folder} is in use by another service: choose another --data")
         yield
 
 
