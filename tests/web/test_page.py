@@ -290,6 +290,7 @@ def test_what_cannot_be_used_is_told(page, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     drop(page, tmp_path / "text.jpg")
     page.get_by_text("is not a picture that retint can read").wait_for()
+    page.locator("#drop").get_by_text("Drop File Here").wait_for()  # told before it is free again
     drop(page, CAT)  # and the page goes on
     after(page)
     page.get_by_label("Seed").fill("-3")
