@@ -68,11 +68,10 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 def one_file(folder: Path, rounds: int) -> list[Row]:
     """12 megapixels in a warm process, against its unavoidable stages and the plain way."""
-    import cv2
     import numpy as np
 
     from retint import Colorizer
-    from retint.merge import fit_coloring, lightness_of, merge
+    from retint.merge import fit_coloring, merge, seen_lightness
     from retint.photo import encode_photo, read_photo
 
     path = folder / "photograph.jpg"
@@ -81,8 +80,7 @@ def one_file(folder: Path, rounds: int) -> list[Row]:
     colorizer = Colorizer(provenance=False)
     model = colorizer.model
     photo = read_photo(data)
-    rows, columns = model.input_size(*photo.pixels.shape[:2])
-    small = lightness_of(cv2.resize(photo.pixels, (columns, rows), interpolation=cv2.INTER_AREA))
+    small = seen_lightness(photo.pixels, *model.input_size(*photo.pixels.shape[:2]))
     ab = model.predict(small)
     colored = colorizer.colorize_photo(photo)
     stages: dict[str, Callable[[], Any]] = {

@@ -330,13 +330,26 @@ def test_colours_go_on_in_the_middle_of_a_shot(tmp_path):
 
 
 def test_work_of_other_settings_is_not_taken(tmp_path):
-    from retint.video.segments import Work
+    from retint.video.segments import held_work
 
     folder = tmp_path / ".film.mp4.partial"
-    Work(folder, {"strength": 1})
-    (folder / "00000.nut").touch()
-    assert len(Work(folder, {"strength": 1}).segments) == 1
-    assert not Work(folder, {"strength": 0.5}).segments
+    with held_work(folder, {"strength": 1}):
+        (folder / "00000.nut").touch()
+    with held_work(folder, {"strength": 1}) as work:
+        assert len(work.segments) == 1
+    with held_work(folder, {"strength": 0.5}) as work:
+        assert not work.segments
+
+
+def test_two_runs_cannot_write_one_film(clip):
+    from retint.video.segments import held_work
+
+    folder = clip.with_name(".film-color.mp4.partial")
+    with held_work(folder, {}):
+        (folder / "00000.nut").touch()
+        fails_in_one_line(retint_here("video", clip), "another run is at work in")
+        assert (folder / "00000.nut").exists()
+    assert retint_here("video", clip).returncode == 0
 
 
 def test_an_output_that_exists_is_kept(clip):

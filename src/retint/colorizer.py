@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,7 +17,7 @@ from PIL import Image
 from retint import __version__
 from retint.errors import RetintError
 from retint.hints import Hint, hint_map
-from retint.merge import Coloring, chroma_limits, fit_coloring, lightness_of, merge
+from retint.merge import Coloring, chroma_limits, fit_coloring, merge, seen_lightness
 from retint.model import Model, open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
 from retint.photo.picture import to_8_bit
@@ -187,14 +186,8 @@ class Colorizer:
         if toned and not keep_tone:
             pixels = without_tone(pixels)
         height, width = pixels.shape[:2]
-        rows, columns = self.model.input_size(height, width, detail)
-        smaller = rows * columns < height * width
-        small = cv2.resize(
-            pixels,
-            (columns, rows),
-            interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC,
-        )
-        return pixels, View(lightness_of(small), (height, width), toned)
+        lightness = seen_lightness(pixels, *self.model.input_size(height, width, detail))
+        return pixels, View(lightness, (height, width), toned)
 
     def coloring(self, view: View, seed: int | None = None, hints: Sequence[Hint] = ()) -> Coloring:
         """Ask the model; `retint.merge.merge` puts its colours onto the pixels, at any strength."""

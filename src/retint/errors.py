@@ -21,6 +21,11 @@ def first_line(error: BaseException) -> str:
     return (text.strip().splitlines() or [repr(error)])[0]
 
 
+def last_line(error: BaseException) -> str:
+    """The same of an error that begins with a headline, as PyTorch's of weights do."""
+    return str(error).strip().splitlines()[-1].strip()
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory left; each library has its own way."""
     text = str(error).lower()

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from retint import __version__
-from retint.errors import RetintError
+from retint.errors import RetintError, last_line
 from retint.model import CONTRACT, check_seal, read_model, seal
 from retint.models import Generator, Readout, create_generator
 from retint.palette import ab_palette
@@ -87,8 +87,9 @@ def build_generator(recipe: Recipe, weights: dict[str, Tensor]) -> Generator:
     try:
         generator.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()  # after a headline
-        raise RetintError(f"the weights do not fit recipe '{recipe.name}': {reason}") from error
+        raise RetintError(
+            f"the weights do not fit recipe '{recipe.name}': {last_line(error)}"
+        ) from error
     return generator
 
 

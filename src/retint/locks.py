@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import sys
-from typing import IO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from retint.errors import RetintError
 
 
-def lock(file: IO[bytes], taken: str) -> None:
-    """Keep other processes from an opened file until it is closed; a kill closes it, too.
+@contextmanager
+def locked(path: Path, taken: str) -> Iterator[None]:
+    """Keep other processes off a file, which is made if need be; a kill lets go of it, too.
+
+    Windows and some network file systems have no such locks: there, nobody is kept off.
 
     Raises:
-        RetintError: with `taken`, if another has it.
-        OSError: if its file system has no locks.
+        RetintError: with `taken`, if another process has it.
+        OSError: if the file cannot be opened.
     """
-    if sys.platform == "win32":  # has no such locks
+    if sys.platform == "win32":
+        yield
         return
     import fcntl
 
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RetintError(taken) from error
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RetintError(taken) from error
+        except OSError:
+            pass
+        yield

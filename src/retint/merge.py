@@ -181,6 +181,13 @@ def lightness_of(pixels: Pixels, out: Float | None = None) -> Float:
     return _look_up(_root_lightness_table(), luminance.astype(np.uint16), out)
 
 
+def seen_lightness(pixels: Pixels, rows: int, columns: int) -> Float:
+    """`lightness_of` pixels (H, W) or (H, W, 3) at the (rows, columns) that a network takes."""
+    smaller = rows * columns < pixels.shape[0] * pixels.shape[1]
+    scaling = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return lightness_of(cv2.resize(pixels, (columns, rows), interpolation=scaling))
+
+
 class _Workspace:
     """Arrays that a thread uses for strip after strip: fresh memory costs more than arithmetic."""
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
 
 from retint.errors import RetintError
-from retint.locks import lock
+from retint.locks import locked
 from retint.photo import LOOKED_AT
 from retint.whole import remove_partial_files
 
@@ -82,11 +82,11 @@ class Places:
             RetintError: if another run holds it.
         """
         with ExitStack() as stack:
-            # Where nothing can be locked or written, the run goes on without; writing says why.
+            # Where nothing can be written, the run goes on without; writing says why.
             with suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 taken = f"another run is at work in {path.parent}: wait for its end, or stop it"
-                lock(stack.enter_context(path.open("ab")), taken)
+                stack.enter_context(locked(path, taken))
             yield
 
     def read(self, path: Path) -> bytes:

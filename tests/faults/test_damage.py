@@ -325,6 +325,7 @@ def test_damaged_work_on_a_film_is_named(tmp_path):
     from retint.video.segments import Work
 
     folder = tmp_path / ".film.mp4.partial"
+    folder.mkdir()
     Work(folder, {})
     (folder / "00000.nut").touch()
     np.savez(folder / "00000.npz", frames=1, end=1, lightness=np.ones((9, 9)), ab=np.ones((9, 9)))

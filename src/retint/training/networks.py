@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from retint.errors import RetintError
+from retint.errors import RetintError, last_line
 from retint.export import read_onnx_weights
 from retint.model import list_models, model_path
 from retint.models import Generator, PatchGAN, Readout, create_generator, initialize
@@ -131,8 +131,9 @@ def _load_initial(generator: Generator, init: str) -> dict[str, str]:
         weights = read_onnx_weights(path) if path.suffix == ".onnx" else load_weights(path)
         found = generator.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()  # after a headline
-        raise RetintError(f"{path} does not fit the recipe's generator: {reason}") from error
+        raise RetintError(
+            f"{path} does not fit the recipe's generator: {last_line(error)}"
+        ) from error
     # ONNX files lack the counters of batch norms, which nothing depends on.
     missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]
     odd = [*missing, *found.unexpected_keys]

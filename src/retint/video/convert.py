@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.merge import fit_coloring, lightness_of, merge, sharpen
+from retint.merge import fit_coloring, merge, seen_lightness, sharpen
 from retint.model import Model, open_model
 from retint.video.film import Film
-from retint.video.segments import Recorder, State, Work
+from retint.video.segments import Recorder, State, Work, held_work
 from retint.video.stabilize import Look, Motion, steady
 from retint.video.writing import FORMATS, fitting, join
+from retint.whole import replace_whole
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,7 @@ class Painter:
 
     def paint(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
         """Colour sRGB pixels, (H, W) or (H, W, 3); whether a new shot begins, too."""
-        height, width = pixels.shape[:2]
-        rows, columns = self._model.input_size(height, width)
-        smaller = rows * columns < height * width
-        scaling = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        lightness = lightness_of(cv2.resize(pixels, (columns, rows), interpolation=scaling))
+        lightness = seen_lightness(pixels, *self._model.input_size(*pixels.shape[:2]))
         ab = self._predict(lightness)
         motion = None if self.look is None else Motion(self.look.lightness, lightness)
         cut = motion is None or motion.is_cut
@@ -115,24 +112,24 @@ def colorize_film(
     model = open_model(options.model, [options.provider] if options.provider else None)
     settings = _settings(film.path, model, options, segment_frames)
     try:
-        work = Work(target.with_name(f".{target.name}.partial"), settings)
-        state = _color_frames(film, model, options, work, segment_frames, progress)
-        if not work.segments:
+        with held_work(target.with_name(f".{target.name}.partial"), settings) as work:
+            state = _color_frames(film, model, options, work, segment_frames, progress)
+            if not work.segments:
+                work.remove()
+                raise RetintError(f"{film.path} has no frame that can be read: it may be damaged")
+            joined = work.folder / "joined"
+            join(
+                film,
+                work.segments,
+                joined,
+                format_=FORMATS[suffix],
+                end=state.end,
+                others=others,
+                comment=_provenance(model, options),
+            )
+            _check_target(film.path, target, overwrite)  # hours may have passed
+            replace_whole(joined, target)
             work.remove()
-            raise RetintError(f"{film.path} has no frame that can be read: it may be damaged")
-        joined = work.folder / "joined"
-        join(
-            film,
-            work.segments,
-            joined,
-            format_=FORMATS[suffix],
-            end=state.end,
-            others=others,
-            comment=_provenance(model, options),
-        )
-        _check_target(film.path, target, overwrite)  # hours may have passed
-        os.replace(joined, target)  # noqa: PTH105 - rename, atomically
-        work.remove()
     except (OSError, av.FFmpegError) as error:
         raise RetintError(f"{target} cannot be written: {error.strerror or error}") from error
     if film.damaged:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from zipfile import BadZipFile
 import numpy as np
 
 from retint.errors import RetintError
+from retint.locks import locked
 from retint.video.film import Film, Frame, Pixels
 from retint.video.stabilize import Look
 from retint.video.writing import Encoder
+from retint.whole import replace_whole
 
 log = logging.getLogger(__name__)
 
 _SHORTEST = 12  # frames of a segment that a cut ends
-_SETTINGS = "settings.json"
+_SETTINGS, _LOCK = "settings.json", "lock"
 _DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
@@ -42,11 +45,25 @@ class State:
     look: Look | None = None
 
 
+@contextmanager
+def held_work(folder: Path, settings: dict[str, Any]) -> Iterator[Work]:
+    """The work in a folder, which is made if need be; other runs are kept off it.
+
+    Raises:
+        RetintError: if another run has it.
+        OSError: if it cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = f"another run is at work in {folder}: wait for its end, or name another output with -o"
+    with locked(folder / _LOCK, taken):
+        yield Work(folder, settings)
+
+
 class Work:
     """The folder of finished segments.
 
     Args:
-        folder: where; it is made, and emptied if it is the work of other settings.
+        folder: where; it is emptied if it is the work of other settings.
         settings: all that the segments depend on.
     """
 
@@ -55,8 +72,9 @@ class Work:
         said = folder / _SETTINGS
         wanted = json.dumps(settings, indent=1, sort_keys=True)
         if not said.is_file() or said.read_bytes() != wanted.encode():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            for file in folder.iterdir():
+                if file.name != _LOCK:
+                    file.unlink()
             said.write_text(wanted, "utf-8")
         self.segments: list[Path] = []
         while self._path(".nut").is_file():
@@ -90,7 +108,7 @@ class Work:
             lightness=state.look.lightness,
             ab=state.look.ab,
         )
-        os.replace(self.begin(), path)  # noqa: PTH105 - rename, atomically
+        replace_whole(self.begin(), path)
         if self.segments:
             self.segments[-1].with_suffix(".npz").unlink(missing_ok=True)
         self.segments.append(path)

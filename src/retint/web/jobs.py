@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from retint.databases import check_database
 from retint.errors import RetintError
-from retint.locks import lock
+from retint.locks import locked
 from retint.web.service import BusyError, Service, Wish
 from retint.whole import whole_file
 
@@ -117,7 +117,9 @@ class JobStore:
         with ExitStack() as opened:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                opened.enter_context(_locked(folder))
+                # Two would do the same photographs.
+                taken = f"{folder} is in use by another service: choose another --data"
+                opened.enter_context(locked(folder / "lock", taken))
                 self._database = opened.enter_context(_opened(folder / "jobs.sqlite"))
                 self._remove_strays(folder)
             except (OSError, sqlite3.Error) as error:
@@ -377,18 +379,6 @@ def _copy(source: Path | BinaryIO, target: Path) -> None:
 def _count_open(database: sqlite3.Connection) -> int:
     found = database.execute("select count(*) from jobs where finished is null")
     return int(found.fetchone()[0])
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other services from a folder; they would do the same photographs.
-
-    Raises:
-        RetintError: if another has it.
-    """
-    with (folder / "lock").open("wb") as file:
-        lock(file, f"{folder} is in use by another service: choose another --data")
-        yield
 
 
 @contextmanager
