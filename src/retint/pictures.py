@@ -106,6 +106,8 @@ def _find_pictures(source: Path) -> list[Picture]:
     wanted = "give a folder of photographs, or a .tar, .parquet or .arrow file of them"
     if not steadily(source.exists):
         raise RetintError(f"{source} does not exist: {wanted}")
+    if isinstance(source, Path):
+        source = source.absolute()  # `.` has no name, which pictures are named by
     pictures: list[Picture] = []
     for file in steadily(lambda: _files(source)):
         if file.suffix == ".tar" or file.suffix in TABLES:

@@ -286,7 +286,7 @@ def load_picture(picture: Picture, size: int) -> JudgedPicture | str:
     if isinstance(pixels, str):
         return pixels
     path = PurePosixPath(picture.name)
-    if not picture.in_archive:
+    if not picture.in_archive and len(path.parts) > 1:
         path = path.relative_to(path.parts[0])
     return JudgedPicture.cut(path.with_suffix("").as_posix(), pixels, size)
 

@@ -60,7 +60,8 @@ class Batches:
     ) -> None:
         self._accelerator = accelerator
         self._photographs = _read(photos, recipe, accelerator, progress, cache)
-        inside = [name.removeprefix(f"{photos.name}/") for name in self._photographs.names]
+        top = photos.absolute().name if isinstance(photos, Path) else photos.name
+        inside = [name.removeprefix(f"{top}/") for name in self._photographs.names]
         self.names_sha256 = hashlib.sha256(json.dumps(inside).encode()).hexdigest()
         with together(accelerator):
             training, validation = split(len(self._photographs.names), recipe.data, recipe.seed)
