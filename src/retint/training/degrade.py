@@ -12,7 +12,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from retint import lab
@@ -32,16 +32,17 @@ _JPEG_TABLE = (
 )
 
 
-def aged_lightness(rgb: Tensor) -> Tensor:
+def aged_lightness(rgb: Tensor, draws: Generator | None = None) -> Tensor:
     """L in [0, 100] of sRGB pictures in [0, 1], (N, 3, H, W), as old prints would show it.
 
-    H and W are multiples of 8. Returns (N, 1, H, W). Draws from the device's global generator.
+    H and W are multiples of 8. Returns (N, 1, H, W). Draws from the device's global generator if
+    it is given none; threads share that.
     """
-    luminance = _spectral_response(lab.srgb_to_linear(rgb))
-    tone = lab.linear_to_srgb(_blur(luminance).clamp(0, 1))
-    return lab.rgb_to_lightness(
-        _jpeg(_grain(_tone_curve(tone))).clamp(0, 1).expand(-1, 3, -1, -1), axis=1
-    ).unsqueeze(1)
+    luminance = _spectral_response(lab.srgb_to_linear(rgb), draws)
+    tone = lab.linear_to_srgb(_blur(luminance, draws).clamp(0, 1))
+    printed = _grain(_tone_curve(tone, draws), draws)
+    scanned = _jpeg(printed, draws).clamp(0, 1)
+    return lab.rgb_to_lightness(scanned.expand(-1, 3, -1, -1), axis=1).unsqueeze(1)
 
 
 def aged_grey(rgb: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
@@ -49,30 +50,30 @@ def aged_grey(rgb: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     height, width = rgb.shape[:2]
     pixels = torch.tensor(rgb).permute(2, 0, 1).unsqueeze(0).float() / 255
     padded = functional.pad(pixels, (0, -width % 8, 0, -height % 8), mode="replicate")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        lightness = aged_lightness(padded)[0, 0, :height, :width]
+    draws = Generator().manual_seed(seed)  # of its own: several threads age pictures
+    lightness = aged_lightness(padded, draws)[0, 0, :height, :width]
     grey = lab.lab_to_rgb(functional.pad(lightness[..., None], (0, 2)))[..., 0]
     return (grey.clamp(0, 1) * 255).round().byte().numpy()
 
 
-def _uniform(like: Tensor, low: float, high: float) -> Tensor:
+def _uniform(like: Tensor, draws: Generator | None, low: float, high: float) -> Tensor:
     """One draw per picture, (N, 1, 1, 1)."""
-    return low + (high - low) * torch.rand(len(like), 1, 1, 1, device=like.device)
+    drawn = torch.rand(len(like), 1, 1, 1, generator=draws, device=like.device)
+    return low + (high - low) * drawn
 
 
-def _spectral_response(linear: Tensor) -> Tensor:
+def _spectral_response(linear: Tensor, draws: Generator | None) -> Tensor:
     """Mix the channels as an emulsion would: orthochromatic film is blind to red."""
-    red = _uniform(linear, 0.0, 0.6)
-    blue = _uniform(linear, 0.05, 0.6)
+    red = _uniform(linear, draws, 0.0, 0.6)
+    blue = _uniform(linear, draws, 0.05, 0.6)
     weights = torch.cat((red, torch.full_like(red, 0.6), blue), dim=1)
     return (linear * weights).sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
 
 
-def _blur(picture: Tensor) -> Tensor:
+def _blur(picture: Tensor, draws: Generator | None) -> Tensor:
     """Gaussian blur, separable, a width for each picture."""
     count = len(picture)
-    sigma = _uniform(picture, 0.05, _MAX_BLUR).view(count, 1)
+    sigma = _uniform(picture, draws, 0.05, _MAX_BLUR).view(count, 1)
     offsets = torch.arange(-_BLUR_RADIUS, _BLUR_RADIUS + 1, device=picture.device)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
@@ -83,29 +84,33 @@ def _blur(picture: Tensor) -> Tensor:
     return stacked.transpose(0, 1)
 
 
-def _tone_curve(tone: Tensor) -> Tensor:
+def _tone_curve(tone: Tensor, draws: Generator | None) -> Tensor:
     """Gamma and contrast of the print, then fading: blacks rise, whites sink."""
-    curved = tone.clamp(min=1e-4) ** torch.exp(_uniform(tone, -0.35, 0.35))
-    contrasted = 0.5 + (curved - 0.5) * _uniform(tone, 0.85, 1.3)
-    black, white = _uniform(tone, 0.0, 0.15), _uniform(tone, 0.85, 1.0)
+    curved = tone.clamp(min=1e-4) ** torch.exp(_uniform(tone, draws, -0.35, 0.35))
+    contrasted = 0.5 + (curved - 0.5) * _uniform(tone, draws, 0.85, 1.3)
+    black, white = _uniform(tone, draws, 0.0, 0.15), _uniform(tone, draws, 0.85, 1.0)
     return black + (white - black) * contrasted.clamp(0, 1)
 
 
-def _grain(tone: Tensor) -> Tensor:
+def _grain(tone: Tensor, draws: Generator | None) -> Tensor:
     """Gaussian grain, half of its power in clumps of two pixels."""
-    fine = torch.randn_like(tone)
-    half = torch.randn(len(tone), 1, tone.shape[2] // 2, tone.shape[3] // 2, device=tone.device)
+    count, _, height, width = tone.shape
+
+    def noise(rows: int, columns: int) -> Tensor:
+        return torch.randn(count, 1, rows, columns, generator=draws, device=tone.device)
+
+    fine, half = noise(height, width), noise(height // 2, width // 2)
     coarse = functional.interpolate(half, scale_factor=2.0, mode="bilinear")
-    return tone + _uniform(tone, 0.0, 0.06) * (fine + coarse) / math.sqrt(2)
+    return tone + _uniform(tone, draws, 0.0, 0.06) * (fine + coarse) / math.sqrt(2)
 
 
-def _jpeg(tone: Tensor) -> Tensor:
+def _jpeg(tone: Tensor, draws: Generator | None) -> Tensor:
     """Quantise the DCT of 8x8 blocks, quality 30 to 95, as an encoder of greyscale JPEG does."""
     count, _, height, width = tone.shape
     frequency = torch.arange(8, device=tone.device, dtype=torch.float32)
     basis = torch.cos((2 * frequency[None] + 1) * frequency[:, None] * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)
-    quality = _uniform(tone, 30, 95).view(count, 1, 1, 1, 1)
+    quality = _uniform(tone, draws, 30, 95).view(count, 1, 1, 1, 1)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
     steps = (_jpeg_table(tone.device) * scale).clamp(min=1) / 255
     blocks = tone.float().view(count, height // 8, 8, width // 8, 8).transpose(2, 3) - 0.5
