@@ -28,4 +28,6 @@ def print_table(table: Table) -> None:
     """Print a table; outside a terminal as wide as it wants to be."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 200).print(table.rich())
+    width = None if sys.stdout.isatty() else 200
+    # Names may look like markup: `out [v1]`.
+    Console(width=width, markup=False, emoji=False).print(table.rich())

@@ -298,6 +298,9 @@ def git_revision() -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of a run, which one process alone writes, whole or not at all."""
+    r"""Write a file of a run, which one process alone writes, whole or not at all.
+
+    Bytes in names of files that are no text are written as `\udce9`.
+    """
     with whole_file(path, sole=True) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
