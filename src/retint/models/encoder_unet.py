@@ -11,6 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from retint.errors import last_line
 from retint.models.pretrained import pretrained_weights
 from retint.models.registry import Generator, register_generator
 from retint.palette import ab_palette
@@ -130,7 +131,11 @@ def _encoder(backbone: str, in_channels: int, pretrained: bool, file: Path | Non
         stem = next(name for name, _ in encoder.named_parameters())
         std = encoder.default_cfg["std"]
         state[stem] = _stem_for_lightness(state[stem], in_channels, std)
-        missing = encoder.load_state_dict(state, strict=False).missing_keys
+        try:
+            missing = encoder.load_state_dict(state, strict=False).missing_keys
+        except RuntimeError as error:
+            source = file or "pretrained weights"
+            raise TypeError(f"{source} does not fit '{backbone}': {last_line(error)}") from error
         if any(not name.endswith("num_batches_tracked") for name in missing):
             raise TypeError(f"pretrained weights of '{backbone}' lack {missing[0]}")
     return encoder
