@@ -15,7 +15,7 @@ from retint.pictures import Finding, Picture, decode, look_at_all
 _SIDE = 16  # a fingerprint has a bit for each of 16 x 16 places
 _MOST_BITS = 26  # of 256 that may differ
 _MOST_CHANGE = 12.0  # of the bytes of 8 x 8 places, in the mean
-_BLOCK = 1024
+_BLOCK, _COMPARISONS = 1024, 2**26  # at once, each of which takes 8 bytes
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,10 @@ def _copies(prints: Sequence[_Fingerprint]) -> dict[int, tuple[int, bool]]:
     mirrored_bits = np.stack([one.mirrored_bits for one in prints])
     matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
     copies: dict[int, tuple[int, bool]] = {}
-    for start in range(0, len(prints), _BLOCK):
+    size = min(_BLOCK, max(16, _COMPARISONS // len(prints)))
+    for start in range(0, len(prints), size):
         for mirrored, asked in ((False, bits), (True, mirrored_bits)):
-            block = asked[start : start + _BLOCK]
+            block = asked[start : start + size]
             earlier = bits[: start + len(block)]
             for matches in matcher.radiusMatch(block, earlier, _MOST_BITS):
                 for match in matches:

@@ -21,6 +21,7 @@ from retint.whole import whole_file
 
 _SIDE = 64  # pictures are looked at so small
 _EDGES = np.arange(-115, 116, 10)  # of the squares of the palette
+_MOST_CHROMA = 135  # sRGB's blue has 133.8
 _RARE = 1e-5  # of the pixels; colours below it teach nothing
 
 
@@ -44,7 +45,7 @@ class Statistics:
         sides: (N,) shorter sides, pixels.
         mean_ab: mean a and b.
         ab: (23, 23) share of the pixels by a and b, in squares of 10.
-        chroma: (120,) share of the pixels by chroma.
+        chroma: (135,) share of the pixels by chroma.
         colorfulness: (N,) M3 of Hasler and Suesstrunk.
     """
 
@@ -109,7 +110,9 @@ def _look(picture: Picture) -> _Look | str:
     rgb = pixels / 255
     ab = lab.rgb_to_lab(rgb)[..., 1:].reshape(-1, 2)
     squares, _, _ = np.histogram2d(ab[:, 0], ab[:, 1], bins=(_EDGES, _EDGES))
-    chroma, _ = np.histogram(np.hypot(ab[:, 0], ab[:, 1]), bins=120, range=(0, 120))
+    chroma, _ = np.histogram(
+        np.hypot(ab[:, 0], ab[:, 1]), bins=_MOST_CHROMA, range=(0, _MOST_CHROMA)
+    )
     count = len(ab)
     return _Look(image.size, squares / count, ab.mean(axis=0), chroma / count, colorfulness(rgb))
 
