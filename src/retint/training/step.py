@@ -94,7 +94,7 @@ class Step:
             optimizer.param_groups[0]["lr"].fill_(rate * factor)
         decay = min(self._ema_decay, (1 + steps) / (10 + steps))
         self._kept.fill_(decay)
-        self._taken.fill_(1 - decay)
+        self._taken.copy_(1 - self._kept)  # of what it was rounded to: together they are 1
 
     def state_dict(self) -> dict[str, object]:
         """State of both optimisers."""
