@@ -18,7 +18,7 @@ from rich.console import Console
 from retint.evaluation.protocol import evaluate
 from retint.evaluation.report import table_of, write_report
 from retint.evaluation.systems import open_systems
-from retint.pictures import find_pictures
+from retint.pictures import find_pictures, spread
 from retint.training.loop import train
 from retint.training.recipe import load_recipe
 
@@ -65,8 +65,7 @@ def main() -> None:
         every = (f"name={name}", f"stages=[{stage}]", *SMALL, *changes, *arguments.changes)
         recipe = load_recipe("default", every)
         train(arguments.photos, recipe, arguments.out / name, resume=True)
-    pictures = find_pictures(arguments.test)
-    chosen = pictures[:: max(1, len(pictures) // arguments.limit)]
+    chosen = spread(find_pictures(arguments.test), arguments.limit)
     systems = open_systems([str(arguments.out / name) for name in arguments.variants])
     evaluation = evaluate(arguments.test, chosen, systems)
     write_report(evaluation, arguments.out / "evaluation", overwrite=True)
