@@ -82,7 +82,6 @@ def test_the_average_of_a_short_run_is_of_learnt_weights(photographs):
     recipe = load_recipe("unet-gan", (*TINY, "data.size=64", "ema=0.999", "discriminator_width=8"))
     accelerator = Accelerator(cpu=True)
     networks = Networks(recipe, accelerator, None)
-    networks.prepare()
     step, _ = networks.make_step(0, torch.ones(1))
     weight = next(networks.bare.parameters())
     values = [weight.detach().clone()]

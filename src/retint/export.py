@@ -22,6 +22,7 @@ from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
     best_epoch,
+    kept_epochs,
     read_facts,
     read_metrics,
     read_recipe,
@@ -39,6 +40,8 @@ def export_run(
     run: Path,
     out: Path | None = None,
     which: Literal["best", "last"] = "best",
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write the generator of a run as an ONNX file and check that it computes the same.
 
@@ -46,13 +49,18 @@ def export_run(
         run: a run folder.
         out: file to write; `generator.onnx` in the run folder by default.
         which: the best weights by validation score, or the last.
+        overwrite: replace `out`; the run's own `generator.onnx` is replaced without.
 
     Raises:
-        RetintError: if `run` has no weights yet, or the exported file computes something else.
+        RetintError: if `out` exists, `run` has no weights yet, or the exported file computes
+            something else.
     """
+    own = run / "generator.onnx"
+    out = out or own
+    if out != own and out.exists() and not overwrite:
+        raise RetintError(f"{out} exists: add --overwrite, or give another -o")
     recipe = read_recipe(run)
     weights = read_weights(run, "best" if which == "best" else "generator")
-    out = out or run / "generator.onnx"
     readout = Readout(**recipe.readout.model_dump())
     card = model_card(recipe, read_facts(run))
     export_generator(build_generator(recipe, weights), readout, out, card)
@@ -107,10 +115,10 @@ def model_card(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_card(run: Path) -> Path:
+def write_card(run: Path) -> None:
     """Write the run's model card, README.md: what it was trained on, how, how well, its limits."""
     recipe, facts = read_recipe(run), read_facts(run)
-    validations = read_metrics(run, "validation")
+    validations = kept_epochs(read_metrics(run, "validation"))
     best = best_epoch(validations)
     base = facts.get("base")
     began = f"{base['name']}, SHA-256 {base['sha256']}" if base else "no trained model"
@@ -141,7 +149,6 @@ Its colours are guesses from lightness, as good as its photographs are like your
 and that of the model it started from, decide what you may do with the weights.
 """
     write_text(run / "README.md", text)
-    return run / "README.md"
 
 
 def _describe_stage(stage: Stage) -> str:

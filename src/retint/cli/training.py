@@ -37,8 +37,8 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL|FILE",
-            help="Start from a model that ships, or from an .onnx or .safetensors file.",
+            metavar="MODEL|RUN|FILE",
+            help="Start from a model that ships, a run folder, or an .onnx or .safetensors file.",
         ),
     ] = None,
     verbose: Verbose = False,
@@ -174,7 +174,9 @@ def reproduce(
     small: Annotated[
         bool,
         typer.Option(
-            "--small", help="128 px and networks of half the width, for machines without a GPU."
+            "--small",
+            help="128 px, networks of half the width, and EfficientNet-lite0 in place of ResNet18: "
+            "for machines without a GPU.",
         ),
     ] = False,
     changes: Annotated[
@@ -223,9 +225,10 @@ def export(
     which: Annotated[
         _Which, typer.Option(help="The best weights by validation, or the last.")
     ] = _Which.best,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:
     """Write a trained run as one ONNX file, for `retint colorize --model FILE`."""
     with needs_extra("export"):
         from retint.export import export_run
 
-    typer.echo(export_run(run, out, which.value))
+    typer.echo(export_run(run, out, which.value, overwrite=overwrite))

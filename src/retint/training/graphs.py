@@ -29,7 +29,7 @@ _LABELS = {
 }
 
 
-def draw_graphs(run: Path, out: Path) -> list[Path]:
+def draw_graphs(run: Path, out: Path) -> None:
     """Draw the report's graphs 1 to 3 of one run, and one of its validation figures.
 
     1: D's losses and G's GAN loss; 2: G's loss; 3: G's and D's losses; all against iterations.
@@ -44,21 +44,19 @@ def draw_graphs(run: Path, out: Path) -> list[Path]:
         "graph-3-g-and-d": ("Graph 3: losses of G and D", ("loss_g", "loss_g_gan", "loss_d")),
         "d-accuracy": ("Share of patches that D tells rightly", ("d_accuracy",)),
     }
-    drawn = []
     for name, (title, keys) in graphs.items():
         if not any(line[keys[0]] for line in lines):
             continue  # no stage had a discriminator yet
         figure, axes = new_graph(title, "running mean of the epoch")
         for key in keys:
             plot(axes, lines, key, _LABELS[key])
-        drawn.append(save(figure, axes, out / f"{name}.png"))
+        save(figure, axes, out / f"{name}.png")
     validations = read_metrics(run, "validation")
     if validations:
         figure, axes = new_graph("Validation", "share of grey's error, of the truth's colour")
         plot(axes, validations, "ab_error", "ab error / grey's")
         plot(axes, validations, "colorfulness", "colourfulness / truth's")
-        drawn.append(save(figure, axes, out / "validation.png"))
-    return drawn
+        save(figure, axes, out / "validation.png")
 
 
 def new_graph(title: str, y_label: str) -> tuple[Figure, Any]:

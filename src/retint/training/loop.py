@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,28 +45,31 @@ def train(
     """Train a generator on colour photographs and leave a run folder.
 
     Args:
-        photos: a folder of photographs, or a tar archive, or a folder of archives.
+        photos: a folder of photographs and archives, or one archive: .tar, .parquet or .arrow; or
+            a UPath of universal-pathlib for what lies at a URL.
         recipe: everything that decides the run.
         out: the run folder to make.
         resume: go on from the last checkpoint in `out`, if there is one.
-        init: weights of the same generator to start from: a model that ships, or a file that
-            `retint train` (.safetensors) or `retint export` (.onnx) made.
+        init: weights of the same generator to start from: a model that ships, a run folder, or a
+            file that `retint train` (.safetensors) or `retint export` (.onnx) made.
         cache: folder for decoded photographs; the user's cache folder by default.
 
     Raises:
         RetintError: if photographs, recipe or run folder are of no use, or a loss is not finite.
     """
-    with _mends(recipe):
+    with _mends(recipe), ExitStack() as stack:
         accelerator = start(recipe)
         torch.backends.cudnn.benchmark = True
         require_same(accelerator, recipe, "has another recipe: give all the same command")
         run = Run(out)
+        # Before the photographs, which take long: what does not fit is told at once.
         with together(accelerator):
-            if accelerator.is_main_process and not resume:
-                run.require_new()
-        with together(accelerator):  # before the photographs: what does not fit is told at once
+            if accelerator.is_main_process:
+                stack.enter_context(run.held(recipe, resume=resume))
+        with together(accelerator):
             networks = Networks(recipe, accelerator, init)
-        networks.prepare()
+            if accelerator.is_main_process:
+                run.require_base(networks.base)
         progress = Progress(accelerator.is_main_process)
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(

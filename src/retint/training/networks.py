@@ -55,14 +55,15 @@ class Networks:
         self.ema = copy.deepcopy(self.bare).requires_grad_(False).eval() if recipe.ema else None
         self.judged: Generator = self.ema if self.ema is not None else self.bare
         self.readout = Readout(**recipe.readout.model_dump()).to(accelerator.device)
-        self._generator: Any = self.bare
-
-    def prepare(self) -> None:
-        """Let the processes share the generator; all of them have to have come so far."""
-        self._generator = self._prepared(self.bare)
+        self._generator: Any = None  # the same, shared by the processes, once all need it
 
     def make_step(self, number: int, palette_weights: Tensor) -> tuple[Step, PatchGAN]:
-        """The step of a stage, by its number, and the new discriminator in it."""
+        """The step of a stage, by its number, and the new discriminator in it.
+
+        All processes have to come here.
+        """
+        if self._generator is None:
+            self._generator = self._prepared(self.bare)
         torch.manual_seed(self._recipe.seed + number)
         discriminator = PatchGAN(width=self._recipe.discriminator_width)
         initialize(discriminator, self._recipe.generator.init or "normal")
@@ -125,6 +126,8 @@ def _check_sizes(recipe: Recipe, generator: Generator) -> None:
 def _load_initial(generator: Generator, init: str) -> dict[str, str]:
     """Give name and checksum of what the generator starts from."""
     path = model_path(init) if init in list_models() else Path(init)
+    if path.is_dir():
+        path = path / "best.safetensors"  # of a run, as its generator.onnx
     if not path.is_file():
         raise RetintError(f"no weights file {path}: check --init")
     try:

@@ -9,6 +9,7 @@ index.html        curves and pictures to look at, renewed while it trains
 checkpoint.pt     the whole state, to resume from
 generator.safetensors, best.safetensors   weights: the last, and the best by validation score
 generator.onnx    the best, for `retint colorize`; README.md, its model card
+lock              empty; held while it trains
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -30,6 +31,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from retint.errors import RetintError, lacks_memory
+from retint.locks import locked
 from retint.training.recipe import Recipe, load_recipe
 from retint.whole import whole_file
 
@@ -53,48 +55,87 @@ class Run:
         self._metrics = folder / "metrics.jsonl"
         self._events: SummaryWriter | None = None
 
-    def require_new(self) -> None:
-        """Raise `RetintError` if the folder holds a run."""
-        if self._recipe.exists():
-            raise RetintError(f"{self.folder} holds a run: add --resume, or give another --out")
+    @contextmanager
+    def held(self, recipe: Recipe, *, resume: bool) -> Iterator[None]:
+        """Make the folder, and keep other trainings out of it for as long as this lasts.
 
-    def start(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-        """Make the folder, or check that the run in it has the same recipe and photographs.
+        If nothing is started, nothing is left of it.
 
         Raises:
-            RetintError: if it has others, or cannot be written.
+            RetintError: if another training has it, it cannot be written, or it holds a run that
+                is not to be resumed, or one of another recipe.
         """
-        try:
-            self.grids.mkdir(parents=True, exist_ok=True)
-            self.graphs.mkdir(exist_ok=True)
-        except OSError as error:
-            raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
-        if self._recipe.exists():
-            if load_recipe(str(self._recipe)) != recipe:
-                raise RetintError(
-                    f"{self.folder} was trained with another recipe: resume with the same recipe "
-                    "and --set values (they are in its recipe.yaml)"
-                )
-            if self.checkpoint.exists():
-                facts = self._carried_on(facts)
-            else:
-                self._require_base(facts)
+        made, lock = not self.folder.exists(), self.folder / "lock"
+        taken = f"{self.folder} is being trained: wait for the end of that, or give another --out"
+        with ExitStack() as stack:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(lock, taken))
+            except OSError as error:
+                raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
+            try:
+                self._require_mine(recipe, resume=resume)
+                yield
+            finally:
+                if not self._recipe.exists():
+                    with suppress(OSError):
+                        lock.unlink(missing_ok=True)
+                        if made:
+                            self.folder.rmdir()
+
+    def _require_mine(self, recipe: Recipe, *, resume: bool) -> None:
+        """See that the folder is free for this recipe, or holds a run of it to go on with."""
+        if not self._recipe.exists():
+            return
+        if not resume:
+            raise RetintError(f"{self.folder} holds a run: add --resume, or give another --out")
+        if load_recipe(str(self._recipe)) != recipe:
+            raise RetintError(
+                f"{self.folder} was trained with another recipe: resume with the same recipe "
+                "and --set values (they are in its recipe.yaml)"
+            )
+
+    def require_base(self, base: Mapping[str, str] | None) -> None:
+        """See that a run that was stopped before its first checkpoint begins as it did.
+
+        Args:
+            base: name and SHA-256 of the weights that it would begin from now, if any.
+
+        Raises:
+            RetintError: if it began from others.
+        """
+        had = self._stored_facts().get("base")
+        if not had or self.checkpoint.exists() or (base and base["sha256"] == had["sha256"]):
+            return
+        if base and base["name"] == had["name"]:
+            raise RetintError(
+                f"{base['name']} is no longer the file that {self.folder} began from, or another "
+                "of that name: give the one that it had, or start a new run with another --out"
+            )
+        raise RetintError(
+            f"{self.folder} began from {had['name']} and has no checkpoint yet: add the --init "
+            f"that it had ({had['name']})"
+        )
+
+    def start(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+        """Write what the run is, or check that the one in the folder has the same photographs.
+
+        Raises:
+            RetintError: if it has others.
+        """
+        self.grids.mkdir(exist_ok=True)
+        self.graphs.mkdir(exist_ok=True)
+        if self._recipe.exists() and self.checkpoint.exists():
+            facts = self._carried_on(facts)
         write_text(self._recipe, recipe.to_yaml())
         write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
 
-    def _require_base(self, facts: Mapping[str, Any]) -> None:
-        """See that a run that was stopped before its first checkpoint begins as it did."""
-        stored = read_facts(self.folder) if (self.folder / "run.json").exists() else {}
-        base = stored.get("base")
-        if base and facts["base"] != base:
-            raise RetintError(
-                f"{self.folder} began from {base['name']} and has no checkpoint yet: add "
-                f"--init {base['name']}"
-            )
+    def _stored_facts(self) -> dict[str, Any]:
+        return read_facts(self.folder) if (self.folder / "run.json").exists() else {}
 
     def _carried_on(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Facts of a run that goes on; what earlier versions left out is not missed."""
-        stored = read_facts(self.folder) if (self.folder / "run.json").exists() else {}
+        stored = self._stored_facts()
         digest = facts["names_sha256"]
         if stored.get("names_sha256", digest) != digest:  # what validated might train
             had, has = (known["training"] + known["validation"] for known in (stored, facts))
@@ -233,13 +274,17 @@ def read_metrics(folder: Path, kind: str) -> list[dict[str, Any]]:
         raise RetintError(f"{folder / 'metrics.jsonl'} is damaged: {error}") from error
 
 
-def best_epoch(validations: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of lines of the kind "validation", that of the weights in best.safetensors.
+def kept_epochs(validations: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Of lines of the kind "validation", those at checkpoints; all, as long as there is none.
 
     Epochs between checkpoints may have been better, but nothing of them is left.
     """
-    kept = [line for line in validations if line.get("kept", True)]
-    return min(kept or validations, key=lambda line: line["score"])
+    return [line for line in validations if line.get("kept", True)] or validations
+
+
+def best_epoch(validations: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of lines of the kind "validation", that of the weights in best.safetensors."""
+    return min(kept_epochs(validations), key=lambda line: line["score"])
 
 
 def read_weights(folder: Path, which: str) -> dict[str, Tensor]:
