@@ -33,7 +33,7 @@ class Data(_Section):
 
     size: int = Field(256, ge=32, description="pixels on a side of a training picture")
     fit: Literal["squash", "crop"] = Field(
-        "squash", description="squash whole pictures into a square, or cut square windows"
+        "squash", description="`squash` whole pictures into a square, or `crop` square windows"
     )
     window: tuple[float, float] = Field(
         (0.6, 1.0), description="fit crop: side of a window, as a share of the short side"
@@ -46,7 +46,7 @@ class Data(_Section):
         description="share of the pictures (below 1) or their number, kept for validation",
     )
     split: Literal["random", "name"] = Field(
-        "random", description="validation pictures: drawn at random, or the last by name"
+        "random", description="validation pictures: drawn at `random`, or the last by `name`"
     )
     flip: bool = Field(True, description="mirror half of the training pictures")
     rotate: float = Field(0.0, ge=0, le=45, description="largest random rotation, degrees")
@@ -71,29 +71,37 @@ class Data(_Section):
 class Network(_Section):
     """A network of the registry and the options of its class."""
 
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    name: str = Field(description="`unet` or `encoder-unet`")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="of the generator, in the table below"
+    )
     init: Scheme | None = Field(
-        "normal", description="initial weights of what is not pretrained; null keeps the network's"
+        "normal",
+        description="of weights that are not pretrained: `normal`, `xavier` or `kaiming`; null: the network's",
     )
 
 
 class Stage(_Section):
     """A part of the run with losses and optimisers of its own."""
 
-    name: str
-    epochs: int = Field(ge=1)
+    name: str = Field(description="for messages; any")
+    epochs: int = Field(ge=1, description="times that each training photograph is seen")
     l1: float = Field(0.0, ge=0, description="weight of the L1 distance of ab/110")
     l2: float = Field(0.0, ge=0, description="weight of the squared distance of ab/110")
     palette: float = Field(0.0, ge=0, description="weight of the cross entropy over the palette")
     perceptual: float = Field(0.0, ge=0, description="weight of the distance of features")
     gan: float = Field(0.0, ge=0, description="weight of the adversarial loss; 0 trains no D")
-    gan_loss: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    lr_g: float = Field(2e-4, gt=0)
-    lr_d: float = Field(2e-4, gt=0)
-    betas: tuple[_Decay, _Decay] = (0.5, 0.999)
-    weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine"] = "constant"
+    gan_loss: Literal["vanilla", "lsgan", "hinge"] = Field(
+        "vanilla", description="kind of the adversarial loss: `vanilla`, `lsgan` or `hinge`"
+    )
+    lr_g: float = Field(2e-4, gt=0, description="learning rate of the generator")
+    lr_d: float = Field(2e-4, gt=0, description="learning rate of the discriminator")
+    betas: tuple[_Decay, _Decay] = Field((0.5, 0.999), description="of Adam, for both networks")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled, as of AdamW")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="learning rates over the stage: `constant`, or `cosine` down to a hundredth",
+    )
 
     @model_validator(mode="after")
     def _learns(self) -> Self:
@@ -118,20 +126,31 @@ class Readout(_Section):
 class Recipe(_Section):
     """A whole training run."""
 
-    name: str
-    description: str
+    name: str = Field(description="of the recipe, in model file and cards")
+    description: str = Field(description="one sentence, in model file and cards")
     licence: str | None = Field(
         None, description="of the weights, for their model file to say; null: it is not stated"
     )
     data: Data = Data()
     generator: Network
-    discriminator_width: int = Field(64, ge=8)
+    discriminator_width: int = Field(
+        64, ge=8, description="channels of the discriminator's first convolution"
+    )
     stages: tuple[Stage, ...] = Field(min_length=1)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="what networks compute in: `fp32`, or `bf16`, which is faster"
+    )
     readout: Readout = Readout()
-    ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged generator")
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the averaged generator, which is the one that is kept; null: none",
+    )
     compile: bool = Field(False, description="torch.compile the networks: slower start, then fast")
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="of initial weights, split, order, augmentation and dropout"
+    )
     checkpoint_every: int = Field(1, ge=1, description="epochs between checkpoints")
     checkpoint_steps: int | None = Field(
         None, ge=1, description="steps between checkpoints inside an epoch; null: none there"
@@ -144,7 +163,7 @@ class Recipe(_Section):
 
 def list_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
-    return sorted(Path(file.name).stem for file in _shipped().iterdir() if file.name != "README.md")
+    return sorted(Path(file.name).stem for file in _shipped().iterdir())
 
 
 def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
@@ -172,7 +191,7 @@ def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
         raise RetintError(f"recipe {name_or_file} is not YAML: {_on_one_line(error)}") from error
     if aliases or not isinstance(values, dict):
         # A few lines of aliases can stand for more values than fit into memory.
-        wanted = "write it without aliases" if aliases else "its keys are those of default.yaml"
+        wanted = "write it without aliases" if aliases else "docs/training.md lists its keys"
         raise RetintError(f"recipe {name_or_file} is no recipe: {wanted}")
     for change in changes:
         _apply(values, change)
