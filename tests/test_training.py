@@ -1,4 +1,5 @@
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -17,19 +19,20 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
+from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.model import model_path, open_model
-from retint.models import UNet, create_generator
+from retint.models import EncoderUNet, UNet, create_generator
 from retint.pictures import find_pictures
 from retint.training.comparison import compare_runs
 from retint.training.data import load_photographs, split
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
 from retint.training.networks import Networks
-from retint.training.recipe import Data, list_recipes, load_recipe
+from retint.training.recipe import Data, Recipe, Stage, list_recipes, load_recipe
 from retint.training.run import Run
 
 TINY = (
@@ -57,6 +60,31 @@ def test_recipes_of_the_report():
         assert (stage.l1, stage.lr_g, stage.betas) == (100, 2e-4, (0.5, 0.999))
     assert unet.data.batch_size == 16
     assert set(list_recipes()) >= {"default", "resnet18-gan", "unet-gan"}
+
+
+def keys_of(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Rows of the table in docs/training.md: key, default, meaning."""
+    for name, field in section.model_fields.items():
+        key = prefix + name
+        if name == "stages":
+            yield from keys_of(Stage, "stages.N.")
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from keys_of(field.annotation, f"{key}.")
+        else:
+            default = (
+                ""
+                if field.is_required()
+                else json.dumps(field.get_default(call_default_factory=True))
+            )
+            yield f"| `{key}` | {default} | {field.description} |"
+
+
+def test_all_keys_of_recipes_are_documented():
+    documented = (Path(__file__).parent.parent / "docs/training.md").read_text()
+    assert [row for row in keys_of(Recipe) if row not in documented] == []
+    for generator in (UNet, EncoderUNet):
+        for option in inspect.signature(generator).parameters:
+            assert f"| `{option}` | " in documented
 
 
 @pytest.mark.parametrize(

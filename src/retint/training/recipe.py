@@ -77,7 +77,7 @@ class Network(_Section):
     )
     init: Scheme | None = Field(
         "normal",
-        description="of weights that are not pretrained: `normal`, `xavier` or `kaiming`; null: the network's",
+        description="weights not pretrained: `normal`, `xavier`, `kaiming`; null: the network's",
     )
 
 
