@@ -167,13 +167,20 @@ def test_pictures_that_are_all_of_no_use_are_counted(mixed, tmp_path):
         fails_in_one_line(done, "3 grey, 1 unreadable, 1 tiny", "photos/a.png: grey; photos/b.png")
 
 
-def test_stats_know_a_colour(tmp_path):
+@pytest.mark.parametrize(
+    ("color", "mean", "chroma"),
+    [((255, 0, 0), "80.09, 67.20", "104.5"), ((0, 0, 255), "79.19, -107.86", "133.5")],
+)
+def test_stats_know_a_colour(tmp_path, color, mean, chroma):
+    """The mean ab of sRGB's red and of its blue, which has the most chroma, in steps of 1."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
     for number in range(3):
-        Image.new("RGB", (64, 64), (255, 0, 0)).save(tmp_path / f"{number}.png")
-    done = retint("data", "stats", tmp_path, "-o", tmp_path / "red.png")
-    assert "80.09, 67.20" in done.stdout  # of sRGB's red
-    assert "104.5" in done.stdout  # its chroma, in steps of 1
-    figure = figure_of(measure_pictures(find_pictures(tmp_path)))
+        Image.new("RGB", (64, 64), color).save(photos / f"{number}.png")
+    done = retint_here("data", "stats", photos, "-o", tmp_path / "colours.png")
+    assert mean in done.stdout
+    assert f"{chroma}\n" in done.stdout.replace(" ", "")
+    figure = figure_of(measure_pictures(find_pictures(photos)))
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert any("Hasler and Suesstrunk: 0 grey" in label for label in labels)
 

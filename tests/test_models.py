@@ -89,6 +89,17 @@ def test_weights_from_a_local_file(tmp_path):
     assert parameters(generator) == pytest.approx(14_340_000, rel=0.01)
 
 
+def test_weights_of_another_width_are_told_in_one_line(tmp_path):
+    """Whose keys are the same."""
+    import timm
+
+    wider, file = timm.create_model("mobilenetv3_small_100"), tmp_path / "wider.pth"
+    torch.save(wider.state_dict(), file)
+    with pytest.raises(RetintError, match=r"wider.pth does not fit .*: size mismatch") as caught:
+        create_generator("encoder-unet", backbone="mobilenetv3_small_050", weights=str(file))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [None, b"damaged"])
 def test_weights_that_are_missing_are_never_random_ones(tmp_path, content):
     path = tmp_path / "resnet18.pth"

@@ -1,9 +1,12 @@
 """A training step against the report's words: what is computed, how often, from what."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 from skimage import data
 from skimage.color import rgb2lab
 from torch.nn import functional
@@ -11,6 +14,7 @@ from torch.nn import functional
 from retint.models import PatchGAN, create_generator
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs
+from retint.training.degrade import aged_grey
 from retint.training.losses import PerceptualLoss
 from retint.training.networks import Networks
 from retint.training.recipe import load_recipe
@@ -91,9 +95,20 @@ def test_the_average_of_a_short_run_is_of_learnt_weights(photographs):
         step.set_progress(done / 20, done)
         step(windows.batch(torch.arange(4), train=False))
         values.append(weight.detach().clone())
+        assert float(step._kept) + float(step._taken) == 1  # rounded apart, weights would drift
     average = next(networks.ema.parameters())
     assert (average - values[-1]).norm() < 0.3 * (average - values[0]).norm()
     assert (average - values[-1]).norm() > 0
+
+
+def test_a_picture_ages_alike_whatever_other_threads_do(photographs):
+    """`evaluate --aged` ages pictures in threads, once for each model."""
+    pictures = [np.asarray(Image.open(path)) for path in sorted(photographs.iterdir())[:8]]
+    alone = list(map(aged_grey, pictures, range(8)))
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            for aged, other in zip(alone, pool.map(aged_grey, pictures, range(8)), strict=True):
+                assert (aged == other).all()
 
 
 def test_training_turns_pictures_a_little_and_validation_does_not(photographs):

@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
-from commands import fails_in_one_line, retint
+from commands import fails_in_one_line, retint, retint_here
 from retint.errors import RetintError
 from retint.model import model_path, open_model
 from retint.models import EncoderUNet, UNet, create_generator
@@ -236,12 +236,12 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
 
 
 def test_runs_are_compared(photographs, tmp_path):
-    for name, epochs in (("short", 1), ("long", 2)):
+    for name, epochs in (("short [v1]", 1), ("long", 2)):
         recipe = load_recipe("unet-gan", (*TINY, f"stages.0.epochs={epochs}"))
         train(photographs, recipe, tmp_path / name, cache=tmp_path)
     done = retint("compare", tmp_path / "short", tmp_path / "long", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "short" in done.stdout
+    assert "short [v1]" in done.stdout  # which might be taken for markup
     for graph in ("graph-4-g.png", "graph-5-d-and-g-gan.png"):
         with Image.open(tmp_path / "out" / graph) as picture:
             assert picture.width > 500
@@ -271,6 +271,38 @@ def test_a_finished_run_is_not_overwritten(photographs, tmp_path):
     train(photographs, recipe, tmp_path / "run", cache=tmp_path)
     with pytest.raises(RetintError, match="--resume"):
         train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+
+
+def test_what_is_wrong_with_a_run_folder_is_told_before_photographs_are_read(tmp_path):
+    recipe, out = load_recipe("unet-gan", TINY), tmp_path / "run"
+    with Run(out).held(recipe, resume=False):
+        Run(out).start(recipe, {"base": None})
+        with pytest.raises(RetintError, match=r"run is being trained: .* another --out"):
+            train(tmp_path / "none", recipe, out, resume=True)
+    other = load_recipe("unet-gan", (*TINY, "seed=1"))
+    with pytest.raises(RetintError, match="run was trained with another recipe"):
+        train(tmp_path / "none", other, out, resume=True)
+    with pytest.raises(RetintError, match=r"recipe\.yaml/run cannot be written: Not a directory"):
+        train(tmp_path / "none", recipe, out / "recipe.yaml" / "run")
+    with pytest.raises(RetintError, match="none does not exist"):
+        train(tmp_path / "none", recipe, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_run_of_oddly_named_photographs_is_exported_and_begun_from(photographs, tmp_path):
+    odd, out, file = tmp_path / os.fsdecode(b"fotos-\xe9"), tmp_path / "run", tmp_path / "a.onnx"
+    shutil.copytree(photographs, odd)
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "discriminator_width=8"))
+    train(odd, recipe, out, cache=tmp_path / "cache")
+    assert "fotos-\\udce9, 19 to train on" in (out / "README.md").read_text()
+
+    assert Networks(recipe, Accelerator(cpu=True), str(out)).base["name"] == "best.safetensors"
+    for options in ((), ("-o", file), ("-o", file, "--overwrite")):
+        done = retint_here("export", out, *options)
+        assert done.returncode == 0, done.stderr
+    file.write_bytes(b"mine")
+    fails_in_one_line(retint_here("export", out, "-o", file), "a.onnx exists: add --overwrite")
+    assert file.read_bytes() == b"mine"
 
 
 def test_a_run_goes_on_with_its_own_photographs_alone(photographs, tmp_path):
@@ -413,9 +445,14 @@ def test_a_run_that_was_stopped_at_once_begins_again_as_it_did(photographs, tmp_
     recipe = load_recipe("finetune", ("data.batch_size=4", "data.size=64", "stages.0.epochs=1"))
     out = tmp_path / "run"
     networks = Networks(recipe, Accelerator(cpu=True), "default")
-    Run(out).start(recipe, {"base": networks.base})
-    with pytest.raises(RetintError, match=r"began from default .* add --init default"):
+    with Run(out).held(recipe, resume=False):
+        Run(out).start(recipe, {"base": networks.base})
+    with pytest.raises(RetintError, match=r"began from default .* that it had \(default\)"):
         train(photographs, recipe, out, resume=True, cache=tmp_path)
+    facts = (out / "run.json").read_text()
+    (out / "run.json").write_text(facts.replace(networks.base["sha256"], 64 * "0"))
+    with pytest.raises(RetintError, match=r"default is no longer the file .* another --out"):
+        train(photographs, recipe, out, resume=True, init="default", cache=tmp_path)
 
 
 def test_a_pretrained_encoder_stays_what_it_is():
@@ -436,6 +473,7 @@ def test_a_pretrained_encoder_stays_what_it_is():
         ("default", "is in one of them alone"),
         ("wider.safetensors", "size mismatch for "),
         ("nothing.onnx", "no weights file"),
+        ("folder", "no weights file"),
         ("text.onnx", "not a usable ONNX model"),
         ("text.safetensors", "cannot be read"),
     ],
@@ -443,6 +481,7 @@ def test_a_pretrained_encoder_stays_what_it_is():
 def test_initial_weights_that_do_not_fit_leave_no_run(tmp_path, init, reason):
     for name in ("text.onnx", "text.safetensors"):
         (tmp_path / name).write_text("no weights")
+    (tmp_path / "folder").mkdir()
     save_file(UNet(width=16, depth=6).state_dict(), tmp_path / "wider.safetensors")
     target = init if init == "default" else str(tmp_path / init)
     photographs = tmp_path / "none"  # are not looked at before
@@ -473,4 +512,6 @@ def test_the_best_epoch_is_one_whose_weights_are_kept(photographs, tmp_path):
         if line["kind"] == "validation"
     }
     best = min((3, 5), key=scores.__getitem__)
-    assert f"\n| {best} | " in (tmp_path / "run/README.md").read_text()
+    card = (tmp_path / "run/README.md").read_text()
+    assert f"\n| {best} | " in card
+    assert "\nBest of 2 epochs" in card

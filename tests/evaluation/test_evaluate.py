@@ -95,6 +95,21 @@ def test_names_of_photographs_need_not_be_text(photographs, tmp_path):
     assert "caf\\udce9-" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_photographs_may_lie_in_the_current_folder(photographs, tmp_path, monkeypatch):
+    here, coloured = tmp_path / "here", tmp_path / "coloured"
+    for folder in (here, coloured):
+        (folder / "2019").mkdir(parents=True)
+        for path, name in zip(sorted(photographs.iterdir()), ("a.jpg", "2019/b.jpg"), strict=False):
+            shutil.copy(path, folder / name)
+    monkeypatch.chdir(here)
+    options = ("--size", 64, "-o", tmp_path / "out")
+    done = retint_here("evaluate", coloured, ".", *options)
+    assert done.returncode == 0, done.stderr
+    assert "2 photographs of ." in done.stdout
+    done = retint_here("evaluate", coloured, "a.jpg", *options, "--overwrite")
+    fails_in_one_line(done, "a.jpg has 1 usable colour photographs, 2 are needed")
+
+
 def test_a_report_is_not_overwritten(report, photographs):
     _, folder = report
     done = retint("evaluate", "default", photographs, "-o", folder / "out")
