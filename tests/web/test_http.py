@@ -277,6 +277,23 @@ def test_results_that_are_removed_while_they_are_fetched(tmp_path):
             assert "expired" in answer.json()["error"]
 
 
+def test_an_archive_that_takes_longer_than_uploads_may(tmp_path, monkeypatch):
+    write = zipfile.ZipFile.write
+
+    def slow(*given):
+        time.sleep(2.5)
+        write(*given)
+
+    with served(tmp_path, seconds=2.0) as client:
+        job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
+        finished(client, job)
+        with monkeypatch.context() as patch:
+            patch.setattr(zipfile.ZipFile, "write", slow)
+            patch.setattr("retint.web.app._PIECE", 1000)  # sent in many, as large ones are
+            archive = client.get(f"/v1/jobs/{job}/archive").content
+    assert zipfile.ZipFile(io.BytesIO(archive)).testzip() is None
+
+
 def test_jobs_expire(tmp_path):
     with served(tmp_path, keep_seconds=0.0) as client:
         job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
