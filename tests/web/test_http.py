@@ -448,6 +448,50 @@ def test_a_photograph_that_ends_the_service_again_and_again_is_given_up(tmp_path
         assert other["state"] == "done"
 
 
+class RefusingService:
+    """Colours nothing, which takes no time."""
+
+    def work(self, *_):
+        raise RetintError("no")
+
+
+def test_a_full_disk_is_no_attempt_that_ended_the_service(tmp_path, monkeypatch):
+    full = threading.Event()
+
+    def finish(*_):
+        full.set()
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    store = JobStore(tmp_path, 3600)
+    job = store.add([("a.jpg", CAT)], Wish())
+    with monkeypatch.context() as patch:
+        patch.setattr(JobStore, "finish", finish)
+        for _ in range(4):
+            worker = JobWorker(store, RefusingService())
+            worker.start()
+            assert full.wait(30)
+            worker.stop()
+            full.clear()
+    store.close()
+    with served(tmp_path) as client:
+        assert finished(client, job)["counts"] == {"done": 1}
+
+
+def test_a_stored_photograph_that_cannot_be_read_does_not_hold_up_the_others(tmp_path, monkeypatch):
+    def read(store, id_, number):
+        if number == 0:
+            raise OSError(errno.EIO, "Input/output error")
+        return CAT.read_bytes()
+
+    monkeypatch.setattr(JobStore, "read", read)
+    with served(tmp_path) as client:
+        files = [("photo", (name, CAT.read_bytes())) for name in ("a.jpg", "b.jpg")]
+        job = client.post("/v1/jobs", files=files).json()["id"]
+        broken, other = finished(client, job)["files"]
+    assert "cannot be read from the service's folder (Input/output error)" in broken["error"]
+    assert other["state"] == "done"
+
+
 def test_jobs_of_a_version_that_counted_no_attempts(tmp_path):
     store = JobStore(tmp_path, 3600)
     job = store.add([("a.jpg", CAT)], Wish())
