@@ -79,17 +79,31 @@ def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
     if path.suffix.lower() != ".txt":
         return _read_strokes(path, size)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RetintError(f"{path} cannot be read as hints: {first_line(error)}") from error
-    hints = []
-    for number, line in enumerate(map(str.strip, lines), start=1):
+    return [parse_hint(line) for line in lines_of_hints(text, str(path))]
+
+
+def lines_of_hints(text: str, name: str) -> list[str]:
+    """Lines of a text file that are hints, as `parse_hint` takes them; comments are left out.
+
+    Args:
+        text: of the file.
+        name: of the file, for errors.
+
+    Raises:
+        RetintError: if a hint is written wrongly.
+    """
+    found = []
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if line and not line.startswith("#"):
             try:
-                hints.append(parse_hint(line))
+                parse_hint(line)
             except RetintError as error:
-                raise RetintError(f"{path}, line {number}: {error}") from error
-    return hints
+                raise RetintError(f"{name}, line {number}: {error}") from error
+            found.append(line)
+    return found
 
 
 def _read_strokes(path: Path, size: tuple[int, int]) -> list[Hint]:

@@ -179,7 +179,7 @@ def test_hints_by_keyboard_undone_cleared_saved_and_loaded(page, tmp_path):
     after(page, "hint=225%2C150%2C", without="hint=248")
     page.get_by_role("button", name="Clear hints").click()
     after(page, without="hint")
-    (tmp_path / "hints.txt").write_bytes(saved)
+    (tmp_path / "hints.txt").write_bytes(b"\xef\xbb\xbf# the middle\n" + saved)
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Load hints").click()
     chooser.value.set_files(tmp_path / "hints.txt")
