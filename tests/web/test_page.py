@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import zipfile
 from pathlib import Path
@@ -382,19 +383,39 @@ def test_uploads_are_limited(client):
     assert large.status_code == 413
 
 
-@pytest.mark.parametrize("path", [str(CAT), "http://127.0.0.1:9/cat.jpg"])
-def test_what_was_not_uploaded_is_not_shown(client, path):
+def taken(client, path):
+    """What the page is told where a browser says that this file was dropped."""
     page = client.get("/config").json()
     takes = next(d for d in page["dependencies"] if d["targets"][0][1] == "upload")
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     ask = {"data": [[file], 1, "", "default"], "fn_index": takes["id"], "session_hash": "s1"}
     assert client.post("/gradio_api/queue/join", json=ask).status_code == 200
     with client.stream("GET", "/gradio_api/queue/data?session_hash=s1") as events:
-        told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
+        return [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
+
+
+@pytest.mark.parametrize("path", [str(CAT), "http://127.0.0.1:9/cat.jpg"])
+def test_what_was_not_uploaded_is_not_shown(client, path):
+    told = taken(client, path)
     assert [event["success"] for event in told if event["msg"] == "process_completed"] == [False]
     assert "/page/" not in json.dumps(told)
     if path.startswith("http"):
         assert "not fetched" in json.dumps(told)
+
+
+def test_a_photograph_that_cannot_be_read_any_more_is_to_be_dropped_again(tmp_path):
+    with served(tmp_path) as client:
+        upload = client.post("/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
+        (path,) = upload.json()
+        told = json.dumps(taken(client, path))
+        id_ = re.search("/page/([0-9a-f]{32})/", told)[1]
+        assert client.get(f"/page/{id_}/file").status_code == 200
+        Path(path).unlink()
+        Path(path).mkdir()  # there, as one that is removed just after it was looked for
+        for address in ("file", "before?whole=true", "after?whole=true"):
+            answer = client.get(f"/page/{id_}/{address}")
+            assert answer.status_code == 422
+            assert "drop it again" in answer.json()["error"]
 
 
 def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_path, monkeypatch):

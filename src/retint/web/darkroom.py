@@ -112,15 +112,12 @@ class Darkroom:
 
     async def file(self, photograph: Photograph, wish: Wish) -> tuple[Result, str]:
         """What `retint colorize` writes of the photograph, and the name of the file."""
-        data = await self._service.run(photograph.path.read_bytes)
+        data = await self._service.run(_bytes_of, photograph.path)
         result = await self._service.colorize(data, replace(wish, recolor=True))
         return result, result_name(photograph.name, result.suffix)
 
     def _read(self, path: Path) -> Photo:
-        try:
-            return self._service.read(path.read_bytes())
-        except OSError as error:
-            raise RetintError("the photograph was removed meanwhile: drop it again") from error
+        return self._service.read(_bytes_of(path))
 
     def _show_before(self, photograph: Photograph, whole: bool) -> bytes:
         if whole:
@@ -155,6 +152,13 @@ class Darkroom:
     ) -> Coloring:
         view = self._small(photograph, model, keep_tone, detail).view
         return self._service.colorizer(model).coloring(view, seed, hints)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RetintError("the photograph was removed meanwhile: drop it again") from error
 
 
 def _shrunk(pixels: Pixels, side: int) -> Pixels:
