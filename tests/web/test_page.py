@@ -424,12 +424,21 @@ def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_pat
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "own"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
+
+    def dropped(address, name):
+        file = (name, CAT.read_bytes())
+        assert httpx.post(f"{address}/gradio_api/upload", files={"files": file}).is_success
+        return [path.name for path in tmp_path.rglob("*.jpg")]
+
     with command(tmp_path / "jobs") as (process, address):
-        httpx.post(f"{address}/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
-        assert list((tmp_path / "temporary").rglob("a.jpg"))
+        assert dropped(address, "a.jpg") == ["a.jpg"]
+        process.send_signal(signal.SIGKILL)
+    with command(tmp_path / "jobs") as (process, address):
+        assert dropped(address, "b.jpg") == ["b.jpg"]  # what was killed could not tidy up
         with httpx.stream("GET", f"{address}/gradio_api/heartbeat/s1") as stream:
             assert next(stream.iter_lines()) == "data: ALIVE"
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) in (0, -signal.SIGTERM)
-    assert not list((tmp_path / "temporary").rglob("a.jpg"))
+            assert process.wait(20) == 0
+    assert not list(tmp_path.rglob("*.jpg"))
+    assert not list((tmp_path / "temporary").iterdir())
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["letter.txt"]
