@@ -233,6 +233,7 @@ def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
             connection.sendall(start + b"second")
             wait_for("retint_waiting 1.0")
         wait_for("retint_waiting 0.0")
+        wait_for('status="499"')
         go.set()
         assert first.result().status_code == 422
         assert client.post("/v1/colorize", content=b"third").status_code == 422

@@ -22,6 +22,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from retint import __version__
 from retint.colorizer import Colorizer
@@ -240,7 +241,9 @@ def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait((doing, gone), timeout=settings.seconds, return_when=FIRST_COMPLETED)
-            if not doing.done():  # where the client is gone, nobody reads this
+            if not doing.done():
+                if gone.done():
+                    raise ClientDisconnect
                 line = "this photograph takes too long: make it a job"
                 raise HTTPException(503, line, {"Retry-After": "60"})
             result = doing.result()
