@@ -331,7 +331,8 @@ def test_models_by_name(client, grey_model):
     assert [model["name"] for model in client.get("/v1/models").json()] == ["default", "grey"]
     ask = {"params": {"model": "none"}, "content": CAT.read_bytes()}
     assert "use one of default, grey" in client.post("/v1/colorize", **ask).json()["error"]
-    fails_in_one_line(retint("serve", "--model", grey_model, "--model", grey_model), "same name")
+    same = retint("serve", "--port", 0, "--model", grey_model, "--model", grey_model)
+    fails_in_one_line(same, str(grey_model), "same name", "'grey'", "--set name=")
 
 
 def test_a_token_lets_people_in_by_a_cookie(tmp_path):

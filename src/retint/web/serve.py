@@ -26,12 +26,26 @@ def serve(
     """Open the models and answer until SIGTERM or SIGINT; what is in work then is finished.
 
     Raises:
-        RetintError: if a model cannot be opened or the address not be had.
+        RetintError: if a model cannot be opened, two have one name, or the address not be had.
     """
-    providers = [provider] if provider else None
     with _bound(host, port) as listener:  # first: models take a while to open
-        app = create_app([Colorizer(model, providers) for model in models], settings)
+        app = create_app(_opened(models, [provider] if provider else None), settings)
         _answer(app, listener, app.state.end_streams)
+
+
+def _opened(models: Sequence[str], providers: list[str] | None) -> list[Colorizer]:
+    """The models; clients ask for them by the names that their recipes gave them."""
+    opened: dict[str, Colorizer] = {}
+    for model in models:
+        colorizer = Colorizer(model, providers)
+        name = colorizer.model.card["name"]
+        if name in opened:
+            raise RetintError(
+                f"--model {model} has the same name as another, '{name}', from its recipe: leave "
+                "one out, or train with --set name=OTHER"
+            )
+        opened[name] = colorizer
+    return list(opened.values())
 
 
 def listen(app: FastAPI, host: str, port: int) -> None:
