@@ -166,9 +166,8 @@ def test_a_damaged_model(photo, tmp_path):
 def test_a_provider_that_is_not_here_is_replaced_by_the_cpu(photo):
     done = retint("colorize", photo, "--provider", "cuda")
     assert done.returncode == 0
-    assert done.stderr.splitlines() == [
-        "ONNX Runtime cannot compute with CUDA here: computing on the CPU"
-    ]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ONNX Runtime cannot compute with CUDA here: computing on the CPU")
     fails_in_one_line(retint("colorize", photo, "--provider", "abacus"), "abacus", "CPU")
 
 
