@@ -16,7 +16,7 @@ from PIL import Image
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.hints import Hint, hint_map
+from retint.hints import Hint, check_hints, hint_map
 from retint.merge import Coloring, chroma_limits, fit_coloring, merge, seen_lightness
 from retint.model import Model, open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
@@ -141,13 +141,37 @@ class Colorizer:
             options: see `Options`.
 
         Raises:
-            RetintError: if a hint lies outside the first page, or the model takes none.
+            RetintError: as `check`.
         """
+        self.check(photo, keep=keep, **options)
         pages = []
         for number, page in enumerate((photo, *photo.pages)):
             pages.append(page if number in keep else self._colorize_page(page, **options))
             options["hints"] = ()
         return replace(pages[0], pages=tuple(pages[1:]))
+
+    def check(
+        self, photo: Photo, *, keep: Collection[int] = (), **options: Unpack[Options]
+    ) -> None:
+        """See whether `colorize_photo` would take the options, and colour nothing.
+
+        Raises:
+            RetintError: if a hint lies outside the first page, or that keeps its colours, or the
+                model takes no hints.
+        """
+        hints = options.get("hints", ())
+        if hints and 0 in keep:
+            raise RetintError(
+                "hints are for the first page, which has colours already: leave them out, or "
+                "replace its colours with recolor"
+            )
+        self._check_hints(hints, photo.pixels.shape[:2])
+
+    def _check_hints(self, hints: Sequence[Hint], size: tuple[int, int]) -> None:
+        if hints and not self.model.takes_hints:
+            name = self.model.card["name"]
+            raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
+        check_hints(hints, size)
 
     def _colorize_page(self, page: Photo, **options: Unpack[Options]) -> Photo:
         pixels, toned = self._colorize(page.pixels, **options)
@@ -191,9 +215,7 @@ class Colorizer:
 
     def coloring(self, view: View, seed: int | None = None, hints: Sequence[Hint] = ()) -> Coloring:
         """Ask the model; `retint.merge.merge` puts its colours onto the pixels, at any strength."""
-        if hints and not self.model.takes_hints:
-            name = self.model.card["name"]
-            raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
+        self._check_hints(hints, view.size)
         wanted = hint_map(hints, view.size, view.lightness.shape) if hints else None
         return fit_coloring(view.lightness, self.model.predict(view.lightness, seed, wanted))
 

@@ -127,29 +127,39 @@ def _read_strokes(path: Path, size: tuple[int, int]) -> list[Hint]:
     return hints
 
 
+def check_hints(hints: Sequence[Hint], size: tuple[int, int]) -> None:
+    """See that hints lie inside a photograph.
+
+    Args:
+        hints: to be seen.
+        size: height and width of the photograph.
+
+    Raises:
+        RetintError: if one does not.
+    """
+    for hint in hints:
+        if not (0 <= hint.x < size[1] and 0 <= hint.y < size[0]):
+            raise RetintError(
+                f"hint {hint.x},{hint.y} lies outside the photograph: it has "
+                f"{size[1]} x {size[0]} pixels"
+            )
+
+
 def hint_map(
     hints: Sequence[Hint], size: tuple[int, int], network_size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Hints as a network sees them, (h, w, 3): a, b in ab units, and 1 where there is a hint.
 
     Args:
-        hints: later ones cover earlier ones.
+        hints: inside the photograph; later ones cover earlier ones.
         size: height and width of the photograph.
         network_size: height and width (h, w) of the network's input.
-
-    Raises:
-        RetintError: if a hint lies outside the photograph.
     """
     rows, columns = network_size
     scales = rows / size[0], columns / size[1]
     painted = np.zeros((rows, columns, 3), np.float32)
     srgb = np.array([hint.color for hint in hints], np.float64).reshape(-1, 3) / 255
     for hint, (_, a, b) in zip(hints, lab.rgb_to_lab(srgb), strict=True):
-        if not (0 <= hint.x < size[1] and 0 <= hint.y < size[0]):
-            raise RetintError(
-                f"hint {hint.x},{hint.y} lies outside the photograph: it has "
-                f"{size[1]} x {size[0]} pixels"
-            )
         centre = (hint.y + 0.5) * scales[0], (hint.x + 0.5) * scales[1]
         reach = [_SPOT + 0.5 if hint.radius is None else hint.radius * scale for scale in scales]
         (top, left), (bottom, right) = (
