@@ -19,6 +19,8 @@ from retint.photo import read_photo
 
 _SPOT = 3  # pixels of the network's input around a hint's place; it learnt from spots of 0 to 4
 _STROKE_CELLS = 256  # strokes are read as cells, so many on the picture's short side at most
+# Share of a cell that paint has to cover: thin lines on large pictures count, rounding does not.
+_PAINTED = 1e-3
 
 _REACH = 0.6  # of the short side: how far a hint reaches over an even surface
 _EDGE = 9.0  # a step of L between neighbouring cells that ends its reach
@@ -74,10 +76,17 @@ def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
         size: height and width of the photograph.
 
     Raises:
-        RetintError: if it cannot be read, or a hint is written wrongly.
+        RetintError: if it cannot be read, holds no hints, or one is written wrongly.
     """
-    if path.suffix.lower() != ".txt":
-        return _read_strokes(path, size)
+    hints = _read_lines(path) if path.suffix.lower() == ".txt" else _read_strokes(path, size)
+    if not hints:
+        raise RetintError(
+            f"{path} holds no hints: paint opaque strokes, or write lines as x,y,#rrggbb"
+        )
+    return hints
+
+
+def _read_lines(path: Path) -> list[Hint]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -120,7 +129,7 @@ def _read_strokes(path: Path, size: tuple[int, int]) -> list[Hint]:
     share = cv2.resize(painted, grid, interpolation=cv2.INTER_AREA)
     sums = np.atleast_3d(cv2.resize(colors, grid, interpolation=cv2.INTER_AREA))
     hints = []
-    for row, column in np.argwhere(share > 0.25):
+    for row, column in np.argwhere(share > _PAINTED):
         red, green, blue = np.broadcast_to(sums[row, column] / share[row, column], 3).round()
         x, y = (column + 0.5) * width / grid[0], (row + 0.5) * height / grid[1]
         hints.append(Hint(int(x), int(y), (int(red), int(green), int(blue)), cell / 2))
