@@ -145,8 +145,11 @@ def check_hints(hints: Sequence[Hint], size: tuple[int, int]) -> None:
 
     Raises:
         RetintError: if one does not.
+        TypeError: if one is no `Hint`.
     """
     for hint in hints:
+        if not isinstance(hint, Hint):
+            raise TypeError(f"hints must be like retint.Hint(120, 80, (48, 96, 192)), not {hint!r}")
         if not (0 <= hint.x < size[1] and 0 <= hint.y < size[0]):
             raise RetintError(
                 f"hint {hint.x},{hint.y} lies outside the photograph: it has "
