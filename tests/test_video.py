@@ -402,6 +402,18 @@ def test_work_of_other_settings_is_not_taken(tmp_path):
         assert not work.segments
 
 
+def test_a_segment_has_its_name_after_its_state(clip, monkeypatch):
+    renamed, rename = [], os.replace
+
+    def note(source, target):
+        renamed.append(Path(target).name)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", note)  # whole files are on the disk before that
+    assert retint_here("video", clip).returncode == 0
+    assert renamed == ["00000.npz", "00000.nut", "film-color.mp4"]
+
+
 def test_two_runs_cannot_write_one_film(clip):
     from retint.video.segments import held_work
 
