@@ -69,6 +69,19 @@ def test_a_new_run_has_not_begun_what_the_last_one_did(scans, tmp_path):
     assert not third.was_begun(task("00.jpg"))
 
 
+def test_the_journal_is_on_the_disk_before_the_result(scans, tmp_path, monkeypatch):
+    hot = tmp_path / "hot"
+    hot.mkdir()
+    shutil.copy(scans / "00.jpg", hot)
+    done = []
+    for name, do in (("fsync", os.fsync), ("replace", os.replace)):
+        monkeypatch.setattr(
+            os, name, lambda *given, name=name, do=do: (done.append(name), do(*given))
+        )
+    assert retint_here("colorize", hot, "-o", tmp_path / "out").returncode == 0
+    assert done == ["fsync", "fsync", "replace", "fsync"]  # journal, result, end of the journal
+
+
 def test_a_damaged_journal_is_named(scans, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
