@@ -17,6 +17,7 @@ from commands import fails_in_one_line, retint_here
 from retint.journal import Journal
 from retint.places import HERE
 from retint.plan import Task
+from retint.whole import partial_path
 
 COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
 
@@ -80,6 +81,13 @@ def test_the_journal_is_on_the_disk_before_the_result(scans, tmp_path, monkeypat
         )
     assert retint_here("colorize", hot, "-o", tmp_path / "out").returncode == 0
     assert done == ["fsync", "fsync", "replace", "fsync"]  # journal, result, end of the journal
+
+
+def test_what_a_killed_run_left_and_cannot_be_removed_ends_no_run(scans, tmp_path):
+    target = tmp_path / "out" / "00-color.jpg"
+    partial_path(target).mkdir(parents=True)  # a folder: not even root may unlink it
+    assert retint_here("colorize", scans / "00.jpg", "-o", target.parent).returncode == 0
+    assert target.exists()
 
 
 def test_a_damaged_journal_is_named(scans, tmp_path):
