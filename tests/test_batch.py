@@ -90,6 +90,21 @@ def test_what_a_killed_run_left_and_cannot_be_removed_ends_no_run(scans, tmp_pat
     assert target.exists()
 
 
+def test_half_a_line_of_a_journal_is_cut_off_with_the_next_that_is_written(scans, tmp_path):
+    out = tmp_path / "out"
+    command = ("colorize", scans / "old", "-o", out)
+    assert retint_here(*command).returncode == 0
+    journal = out / "retint-journal.jsonl"
+    torn = b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]) + b'{"sou'
+    journal.write_bytes(torn)
+    assert "8 done before" in retint_here(*command, "--dry-run").stderr
+    assert journal.read_bytes() == torn
+    assert "8 done before" in retint_here(*command).stderr
+    lines = journal.read_bytes().splitlines()
+    assert lines[:-1] == torn.splitlines()[:-1]
+    assert "finished" in json.loads(lines[-1])
+
+
 def test_a_damaged_journal_is_named(scans, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

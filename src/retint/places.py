@@ -104,6 +104,10 @@ class Places:
             file.flush()
             os.fsync(file.fileno())
 
+    def cut(self, path: Path, size: int) -> None:
+        """Take off what a killed run left unfinished at the end of a file."""
+        os.truncate(path, size)
+
 
 HERE = Places()
 """This machine's."""
