@@ -66,7 +66,7 @@ class Shard:
         Its ending does not count: only in one plan it shows that 1.jpg and 1.png would both be
         written to one file.
         """
-        name = path.with_suffix("").as_posix()
+        name = path.as_posix().removesuffix(path.suffix)
         return zlib.crc32(os.fsencode(name)) % self.count == self.index - 1
 
 
