@@ -237,6 +237,31 @@ def test_a_folder_that_is_not_there_is_not_watched(tmp_path):
     fails_in_one_line(done, "--watch", "folders that are there")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-o", "out.jpg"), "out.jpg is one file"),
+        (("--hint", "1,1,#ff0000"), "--hint belongs to one photograph"),
+        (("--hints", "hints.png"), "--hints belongs to one photograph"),
+    ],
+)
+def test_what_is_for_one_photograph_is_not_for_a_hot_folder(tmp_path, options, words):
+    hot = tmp_path / "hot"
+    hot.mkdir()
+    command = [*COMMAND, hot, "--watch", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    fails_in_one_line(done, words)
+    assert list(tmp_path.rglob("*")) == [hot]
+
+
+def test_a_folder_for_results_that_is_a_file_is_told_in_a_line(scans, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.touch()
+    for photographs in (scans, scans / "00.jpg"):
+        done = retint_here("colorize", photographs, "-o", notes)
+        fails_in_one_line(done, "notes.txt is a file", "name a folder with -o")
+
+
 def test_a_name_that_leaves_no_room_for_the_results_stops_nothing(scans, tmp_path):
     folder = tmp_path / "long"
     folder.mkdir()
