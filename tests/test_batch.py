@@ -211,9 +211,11 @@ def test_a_report_of_a_run_that_goes_on_counts_each_photograph_once(scans, tmp_p
     assert "8 coloured, 1 failed, 0 left alone" in text
     assert text.count("broken.jpg is not a picture") == 1
     assert text.count("<img") == 16
-    journal.write_text("".join(lines[:-1]))
-    page.with_suffix(".jsonl").write_text("no lines of a report\n")
-    fails_in_one_line(retint_here(*command), "run.jsonl is damaged: move it away")
+    for own in ("no lines of a report\n", '{"source": "a"}\n', '{"id": 1}\n{"id": 2}', "[]\n"):
+        journal.write_text("".join(lines[:-1]))
+        page.with_suffix(".jsonl").write_text(own)
+        fails_in_one_line(retint_here(*command), "run.jsonl is no list of a report", "move it away")
+        assert page.with_suffix(".jsonl").read_text() == own
 
 
 def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):
