@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from retint.batch import Outcome
 from retint.errors import RetintError
 from retint.pages import render
 from retint.photo import encode_photo, read_photo
+from retint.photo.picture import shrunk
 from retint.places import HERE
 from retint.plan import Task
 from retint.whole import whole_file
@@ -162,10 +161,7 @@ def _thumbnail(path: Path) -> str:
         photo = read_photo(path)
     except RetintError:
         return ""
-    height, width = photo.pixels.shape[:2]
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA)
+    small = shrunk(photo.pixels, _THUMBNAIL)
     bare = replace(
         photo, pixels=small, alpha=None, exif=None, xmp=None, iptc=None, texts={}, pages=()
     )
