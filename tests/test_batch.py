@@ -177,6 +177,27 @@ def test_a_dry_run_tells_what_the_run_would_tell(scans, tmp_path, colour_photo):
     assert "16 to be coloured, 1 failed, 1 skipped" in replaced.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("deep.jfif",), "no picture format ends in '.jfif'"),
+        (("deep.png", "--hint", "99999,1,#ff0000"), "outside the photograph"),
+        (("deep.png", "-o", "deep.jpg"), "has lost 16 bits"),
+    ],
+)
+def test_a_dry_run_tells_of_one_photograph_what_the_run_would_tell(
+    scans, monkeypatch, options, words
+):
+    monkeypatch.chdir(scans)
+    with Image.open("00.jpg") as page:
+        Image.fromarray(np.asarray(page).astype(np.uint16) * 257).save("deep.png")
+    shutil.copy("00.jpg", "deep.jfif")
+    dry, done = (retint_here("colorize", *options, *more) for more in (("--dry-run",), ()))
+    assert words in dry.stderr
+    assert (dry.stdout, dry.stderr) == (done.stdout, done.stderr)
+    assert dry.returncode == done.returncode
+
+
 def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
     (scans / "broken.jpg").write_bytes(b"no picture")
     Image.fromarray(colour_photo).save(scans / "colours.png")

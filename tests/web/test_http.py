@@ -135,6 +135,17 @@ def test_pages_that_have_colours_keep_them_as_with_the_command(client, colour_ph
         assert (np.asarray(result) == np.asarray(colours)).all()
 
 
+def test_a_page_that_has_colours_is_no_work_where_the_answer_holds_it_alone(client, colour_photo):
+    colours, stream = Image.fromarray(colour_photo[:120, :160]), io.BytesIO()
+    colours.save(stream, "TIFF", save_all=True, append_images=[colours.convert("L")])
+    for query, words in (("format=jpg", "has colours already"), ("hint=1,1,%23ff0000", "recolor")):
+        answer = client.post(f"/v1/colorize?{query}", content=stream.getvalue())
+        assert answer.status_code == 422
+        assert words in answer.json()["error"]
+        again = client.post(f"/v1/colorize?{query}&recolor=true", content=stream.getvalue())
+        assert again.status_code == 200
+
+
 def talk(client, request: bytes, pause: float = 0.0) -> bytes:
     with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
         connection.settimeout(20)

@@ -15,7 +15,7 @@ from uuid import uuid4
 import cv2
 from numpy.typing import NDArray
 
-from retint.colorizer import View
+from retint.colorizer import View, complete
 from retint.errors import RetintError
 from retint.hints import Hint
 from retint.merge import Coloring, merge
@@ -128,12 +128,11 @@ class Darkroom:
         return _jpeg(self._small(photograph, None, False, None).before)
 
     def _show_after(self, photograph: Photograph, wish: Wish, side: int) -> bytes:
-        options = wish.options
-        how = wish.model, options.get("keep_tone", False), options.get("detail")
-        hints = tuple(options.get("hints", ()))
-        coloring = self._colorings(photograph, *how, options.get("seed"), hints)
+        options = complete(wish.options)
+        how = wish.model, options["keep_tone"], options["detail"]
+        coloring = self._colorings(photograph, *how, options["seed"], tuple(options["hints"]))
         pixels = self._small(photograph, *how).pixels
-        return _jpeg(_shrunk(merge(pixels, coloring, options.get("strength", 1.0)), side))
+        return _jpeg(_shrunk(merge(pixels, coloring, options["strength"]), side))
 
     def _make_small(
         self, photograph: Photograph, model: str | None, keep_tone: bool, detail: int | None
