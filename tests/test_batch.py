@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint_here
+from retint.colorizer import Colorizer
 from retint.journal import Journal
 from retint.places import HERE
 from retint.plan import Task
@@ -283,6 +284,21 @@ def test_a_folder_for_results_that_is_a_file_is_told_in_a_line(scans, tmp_path):
     for photographs in (scans, scans / "00.jpg"):
         done = retint_here("colorize", photographs, "-o", notes)
         fails_in_one_line(done, "notes.txt is a file", "name a folder with -o")
+
+
+def test_a_result_that_appears_meanwhile_is_told_as_one_that_was_there(
+    scans, tmp_path, monkeypatch
+):
+    target, colorize = tmp_path / "a.jpg", Colorizer.colorize_photo
+
+    def late(*given, **options):
+        target.write_text("another's")
+        return colorize(*given, **options)
+
+    monkeypatch.setattr(Colorizer, "colorize_photo", late)
+    done = retint_here("colorize", scans / "00.jpg", "-o", target)
+    fails_in_one_line(done, "a.jpg exists: add --overwrite")
+    assert target.read_text() == "another's"
 
 
 def test_a_name_that_leaves_no_room_for_the_results_stops_nothing(scans, tmp_path):

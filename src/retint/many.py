@@ -17,7 +17,7 @@ from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.journal import NAME, Journal
 from retint.places import HERE, Places, State
-from retint.plan import Plan, Shard, Task, plan_tasks
+from retint.plan import Plan, Shard, Task, exists_line, plan_tasks
 
 if TYPE_CHECKING:
     from retint.report import Report
@@ -260,10 +260,7 @@ class Run:
             if not existing or overwrite or self._was_begun(task):
                 todo.append(task)
             else:
-                self._fail(
-                    f"{existing[0]} exists: add --overwrite to replace it, or name another with -o",
-                    task.source,
-                )
+                self._fail(exists_line(existing[0]), task.source)
         return todo
 
     def _color(self, tasks: Iterable[Task], advance: Callable[[int], None] | None = None) -> None:
