@@ -24,7 +24,8 @@ from retint.photo import (
     read_sizes,
     write_photo,
 )
-from retint.plan import Task
+from retint.places import HERE
+from retint.plan import Task, exists_line
 from retint.recolor import all_coloured, coloured_before, what_to_color
 
 log = logging.getLogger(__name__)
@@ -190,6 +191,8 @@ class _Work:
         colored = self.colorizer.colorize_photo(photo, keep=kept, **options)
         between = time.perf_counter()
         log.debug("%s: coloured in %.2f s", target, between - start)
+        if not self.manner.overwrite and HERE.exists(target):  # since the run was planned
+            raise RetintError(exists_line(target))
         write_photo(colored, target, overwrite=self.manner.overwrite, quality=self.manner.quality)
         log.debug("%s: written in %.2f s", target, time.perf_counter() - between)
 
