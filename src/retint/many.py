@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from retint import __version__
 from retint.batch import Manner, Outcome, colorize_tasks
-from retint.colorizer import Colorizer
+from retint.colorizer import Colorizer, complete
 from retint.errors import RetintError
 from retint.journal import NAME, Journal
 from retint.places import HERE, Places, State
@@ -223,17 +223,17 @@ class Run:
             self._tell(f"wrote {self._report.write()}")
 
     def _settings(self, colorizer: Colorizer) -> dict[str, Any]:
-        manner, options = self._request.manner, self._request.manner.options
+        manner, options = self._request.manner, complete(self._request.manner.options)
         return {
             "retint": __version__,
             "model": colorizer.model.card["name"],
             "weights": colorizer.model.sha256,
-            "seed": options.get("seed"),
-            "strength": options.get("strength", 1.0),
-            "hints": [repr(hint) for hint in options.get("hints", ())],
+            "seed": options["seed"],
+            "strength": options["strength"],
+            "hints": [repr(hint) for hint in options["hints"]],
             "strokes": str(manner.strokes) if manner.strokes else None,
-            "keep_tone": options.get("keep_tone", False),
-            "detail": options.get("detail"),
+            "keep_tone": options["keep_tone"],
+            "detail": options["detail"],
             "quality": manner.quality,
             "provenance": self._request.provenance,
         }

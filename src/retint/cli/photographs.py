@@ -37,7 +37,7 @@ def colorize(
         list[PathOrUrl],
         typer.Argument(
             parser=path_or_url,
-            metavar="PATH",
+            metavar="PATH...",
             help="Photographs, and folders of them; with --engine ray, also URLs.",
         ),
     ],
