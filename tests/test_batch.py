@@ -14,9 +14,11 @@ import pytest
 from PIL import Image
 
 from commands import fails_in_one_line, retint_here
+from retint.colorizer import Colorizer
 from retint.journal import Journal
 from retint.places import HERE
 from retint.plan import Task
+from retint.whole import partial_path
 
 COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
 
@@ -67,6 +69,41 @@ def test_a_new_run_has_not_begun_what_the_last_one_did(scans, tmp_path):
     third = Journal(tmp_path / "journal.jsonl", {})  # the second was stopped
     assert third.was_begun(task("02.jpg"))
     assert not third.was_begun(task("00.jpg"))
+
+
+def test_the_journal_is_on_the_disk_before_the_result(scans, tmp_path, monkeypatch):
+    hot = tmp_path / "hot"
+    hot.mkdir()
+    shutil.copy(scans / "00.jpg", hot)
+    done = []
+    for name, do in (("fsync", os.fsync), ("replace", os.replace)):
+        monkeypatch.setattr(
+            os, name, lambda *given, name=name, do=do: (done.append(name), do(*given))
+        )
+    assert retint_here("colorize", hot, "-o", tmp_path / "out").returncode == 0
+    assert done == ["fsync", "fsync", "replace", "fsync"]  # journal, result, end of the journal
+
+
+def test_what_a_killed_run_left_and_cannot_be_removed_ends_no_run(scans, tmp_path):
+    target = tmp_path / "out" / "00-color.jpg"
+    partial_path(target).mkdir(parents=True)  # a folder: not even root may unlink it
+    assert retint_here("colorize", scans / "00.jpg", "-o", target.parent).returncode == 0
+    assert target.exists()
+
+
+def test_half_a_line_of_a_journal_is_cut_off_with_the_next_that_is_written(scans, tmp_path):
+    out = tmp_path / "out"
+    command = ("colorize", scans / "old", "-o", out)
+    assert retint_here(*command).returncode == 0
+    journal = out / "retint-journal.jsonl"
+    torn = b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]) + b'{"sou'
+    journal.write_bytes(torn)
+    assert "8 done before" in retint_here(*command, "--dry-run").stderr
+    assert journal.read_bytes() == torn
+    assert "8 done before" in retint_here(*command).stderr
+    lines = journal.read_bytes().splitlines()
+    assert lines[:-1] == torn.splitlines()[:-1]
+    assert "finished" in json.loads(lines[-1])
 
 
 def test_a_damaged_journal_is_named(scans, tmp_path):
@@ -141,6 +178,27 @@ def test_a_dry_run_tells_what_the_run_would_tell(scans, tmp_path, colour_photo):
     assert "16 to be coloured, 1 failed, 1 skipped" in replaced.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("deep.jfif",), "no picture format ends in '.jfif'"),
+        (("deep.png", "--hint", "99999,1,#ff0000"), "outside the photograph"),
+        (("deep.png", "-o", "deep.jpg"), "has lost 16 bits"),
+    ],
+)
+def test_a_dry_run_tells_of_one_photograph_what_the_run_would_tell(
+    scans, monkeypatch, options, words
+):
+    monkeypatch.chdir(scans)
+    with Image.open("00.jpg") as page:
+        Image.fromarray(np.asarray(page).astype(np.uint16) * 257).save("deep.png")
+    shutil.copy("00.jpg", "deep.jfif")
+    dry, done = (retint_here("colorize", *options, *more) for more in (("--dry-run",), ()))
+    assert words in dry.stderr
+    assert (dry.stdout, dry.stderr) == (done.stdout, done.stderr)
+    assert dry.returncode == done.returncode
+
+
 def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
     (scans / "broken.jpg").write_bytes(b"no picture")
     Image.fromarray(colour_photo).save(scans / "colours.png")
@@ -175,9 +233,11 @@ def test_a_report_of_a_run_that_goes_on_counts_each_photograph_once(scans, tmp_p
     assert "8 coloured, 1 failed, 0 left alone" in text
     assert text.count("broken.jpg is not a picture") == 1
     assert text.count("<img") == 16
-    journal.write_text("".join(lines[:-1]))
-    page.with_suffix(".jsonl").write_text("no lines of a report\n")
-    fails_in_one_line(retint_here(*command), "run.jsonl is damaged: move it away")
+    for own in ("no lines of a report\n", '{"source": "a"}\n', '{"id": 1}\n{"id": 2}', "[]\n"):
+        journal.write_text("".join(lines[:-1]))
+        page.with_suffix(".jsonl").write_text(own)
+        fails_in_one_line(retint_here(*command), "run.jsonl is no list of a report", "move it away")
+        assert page.with_suffix(".jsonl").read_text() == own
 
 
 def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):
@@ -199,6 +259,46 @@ def test_a_single_photograph_is_not_watched(scans):
 def test_a_folder_that_is_not_there_is_not_watched(tmp_path):
     done = retint_here("colorize", tmp_path / "hto", "-o", tmp_path / "out", "--watch")
     fails_in_one_line(done, "--watch", "folders that are there")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-o", "out.jpg"), "out.jpg is one file"),
+        (("--hint", "1,1,#ff0000"), "--hint belongs to one photograph"),
+        (("--hints", "hints.png"), "--hints belongs to one photograph"),
+    ],
+)
+def test_what_is_for_one_photograph_is_not_for_a_hot_folder(tmp_path, options, words):
+    hot = tmp_path / "hot"
+    hot.mkdir()
+    command = [*COMMAND, hot, "--watch", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    fails_in_one_line(done, words)
+    assert list(tmp_path.rglob("*")) == [hot]
+
+
+def test_a_folder_for_results_that_is_a_file_is_told_in_a_line(scans, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.touch()
+    for photographs in (scans, scans / "00.jpg"):
+        done = retint_here("colorize", photographs, "-o", notes)
+        fails_in_one_line(done, "notes.txt is a file", "name a folder with -o")
+
+
+def test_a_result_that_appears_meanwhile_is_told_as_one_that_was_there(
+    scans, tmp_path, monkeypatch
+):
+    target, colorize = tmp_path / "a.jpg", Colorizer.colorize_photo
+
+    def late(*given, **options):
+        target.write_text("another's")
+        return colorize(*given, **options)
+
+    monkeypatch.setattr(Colorizer, "colorize_photo", late)
+    done = retint_here("colorize", scans / "00.jpg", "-o", target)
+    fails_in_one_line(done, "a.jpg exists: add --overwrite")
+    assert target.read_text() == "another's"
 
 
 def test_a_name_that_leaves_no_room_for_the_results_stops_nothing(scans, tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image
 
 import retint
 from retint import lab
+from retint.errors import RetintError
 from retint.evaluation.metrics import ciede2000
 from retint.merge import lightness_of
 
@@ -59,6 +60,22 @@ def test_strength_zero_is_grey(grey):
 def test_other_types_are_refused():
     with pytest.raises(TypeError, match="uint8 or uint16"):
         retint.colorize(np.zeros((4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"seed": -1}, RetintError, "seed -1: give a whole number from 0"),
+        ({"hints": [(1, 2, (255, 0, 0))]}, TypeError, "retint.Hint"),
+        ({"strenght": 2.0}, TypeError, "no option 'strenght': use seed, strength"),
+    ],
+)
+def test_wrong_options_are_told_in_a_line(grey, tmp_path, options, error, words):
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    for picture in (grey, tmp_path / "a.png"):
+        with pytest.raises(error, match=words):
+            retint.colorize(picture, **options)
+    assert not (tmp_path / "a-color.png").exists()
 
 
 def test_importing_retint_loads_nothing_heavy():

@@ -94,13 +94,18 @@ def test_hints_of_the_command(grey, tmp_path):
         (("--hints", "missing.png"), ("missing.png", "does not exist")),
         (("--hints", "photo"), ("photo.png", "no transparency")),
         (("--hints", "small"), ("small.png", "10 x 10", "512 x 512")),
+        (("--hints", "empty"), ("empty.png holds no hints", "paint")),
+        (("--hints", "words"), ("words.txt holds no hints", "x,y,#rrggbb")),
     ],
 )
 def test_bad_hints_are_named(grey, tmp_path, options, words):
     photo = tmp_path / "photo.png"
     Image.fromarray(grey).save(photo)
     Image.new("RGBA", (10, 10)).save(tmp_path / "small.png")
-    files = {"photo": photo, "small": tmp_path / "small.png"}
+    Image.new("RGBA", (512, 512)).save(tmp_path / "empty.png")
+    (tmp_path / "words.txt").write_text("# none yet\n")
+    names = ("photo.png", "small.png", "empty.png", "words.txt")
+    files = {Path(name).stem: tmp_path / name for name in names}
     done = retint("colorize", photo, "-o", tmp_path / "o.png", *(files.get(o, o) for o in options))
     fails_in_one_line(done, *words)
     assert not (tmp_path / "o.png").exists()
@@ -130,6 +135,21 @@ def test_strokes_of_two_colours(tmp_path):
     hints = read_hints(tmp_path / "s.png", (400, 600))
     assert {hint.color for hint in hints if hint.x < 40} == {(255, 0, 0)}
     assert {hint.color for hint in hints if hint.x > 510} == {(0, 0, 255)}
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_thin_strokes_on_a_large_photograph_keep_their_colours(tmp_path, width):
+    strokes = Image.new("RGBA", (6000, 4000))
+    draw = ImageDraw.Draw(strokes)
+    draw.line([(1000, 1000), (5000, 1000)], fill=(*BLUE, 255), width=width)
+    draw.line([(1000, 2000), (5000, 3500)], fill=(200, 40, 40, 255), width=width)
+    draw.line([(100, 100), (5000, 100)], fill=(0, 255, 0, 100), width=width)  # hardly seen
+    strokes.save(tmp_path / "s.png", compress_level=1)
+    hints = read_hints(tmp_path / "s.png", (4000, 6000))
+    assert {hint.color for hint in hints if hint.y < 1500} == {BLUE}
+    assert {hint.color for hint in hints if hint.y >= 1500} == {(200, 40, 40)}
+    for x in (1010, 3000, 4990):
+        assert min(abs(hint.x - x) + abs(hint.y - 1000) for hint in hints) < 16
 
 
 def test_hints_of_a_text_file_are_those_of_the_command_line(tmp_path):

@@ -218,6 +218,14 @@ def test_results_beside_or_above_photographs_at_a_url_hide_none():
         assert len(found) == count
 
 
+def test_an_empty_store_is_told_in_a_line_with_shards_too(tmp_path, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    done = retint_here("colorize", "memory://", "-o", tmp_path, "--shard", "1/1", *RAY)
+    fails_in_one_line(done, "memory://")
+
+
 def test_a_temporary_folder_without_room_is_told(monkeypatch):
     from upath import UPath
 

@@ -39,8 +39,13 @@ def pan(name, count, step=2):
     ]
 
 
-def write_clip(path, frames, *, times=None, base=Fraction(1, 25), sound=None, turn=0, codec=None):
-    """A film of grey frames; `times` in ticks of `base`, `sound` a codec for a tone."""
+def write_clip(
+    path, frames, *, times=None, base=Fraction(1, 25), sound=None, turn=0, codec=None, start=0
+):
+    """A film of grey frames; `times` in ticks of `base`, `sound` a codec for a tone.
+
+    All of it is `start` seconds later.
+    """
     height, width = frames[0].shape
     exactly = {"movie_timescale": str(base.denominator)} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=exactly) as out:
@@ -56,13 +61,14 @@ def write_clip(path, frames, *, times=None, base=Fraction(1, 25), sound=None, tu
         audio = out.add_stream(sound, rate=44100, layout="mono") if sound else None
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, "gray").reformat(format=video.pix_fmt)
-            frame.pts, frame.time_base = times[number] if times else number, base
+            frame.pts = (times[number] if times else number) + round(start / base)
+            frame.time_base = base
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         if audio:
             tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(44100 * len(frames) // 25) / 44100)
             samples = av.AudioFrame.from_ndarray(tone.astype(np.float32)[None], "fltp", "mono")
-            samples.sample_rate, samples.pts = 44100, 0
+            samples.sample_rate, samples.pts = 44100, round(start * 44100)
             out.mux(audio.encode(samples))
             out.mux(audio.encode(None))
     return path
@@ -173,6 +179,61 @@ def test_a_joined_film_whose_times_begin_anew_keeps_its_length_and_sound(tmp_pat
     assert 2 * len(whole) - 4 <= len(sound) <= 2 * len(whole)  # some overlap where the parts meet
     first, second = (whole[-1][0] - whole[0][0], sound[-1][0] - sound[0][0])
     assert abs(second - first - count / 25) < 0.01  # as late as the frames of its part
+
+
+def steps(path):
+    """Seconds between the frames of a film."""
+    return {round(after.time - before.time, 3) for before, after in pairwise(read_clip(path))}
+
+
+def late(path):
+    """Seconds by which sound begins after the frames, and ends after the last of them begins."""
+    sound, frames = packets(path), read_clip(path)
+    return float(sound[0][0]) - frames[0].time, float(sound[-1][0]) - frames[-1].time
+
+
+@pytest.mark.parametrize("starts", [(200, 0), (0, 90000), (200, 0, 0), (95442.92,)])
+def test_parts_follow_each_other_whatever_their_clocks_say(tmp_path, starts):
+    """The last is one part, whose clock of 33 bits begins anew in the middle of it."""
+    joined, count = tmp_path / "joined.ts", 32
+    with joined.open("wb") as file:
+        for start in starts:
+            part = write_clip(tmp_path / "part.ts", pan("cat", count), sound="aac", start=start)
+            file.write(part.read_bytes())
+    done = retint_here("video", joined, "-o", tmp_path / "out.mp4")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert len(read_clip(tmp_path / "out.mp4")) == len(starts) * count
+    assert steps(tmp_path / "out.mp4") == {0.04}
+    assert len(packets(tmp_path / "out.mp4")) >= len(starts) * (len(packets(part)) - 8)
+    assert late(tmp_path / "out.mp4") == pytest.approx(late(part), abs=0.05)
+
+
+def test_sound_stays_with_its_part_where_another_is_silent(tmp_path):
+    joined, count = tmp_path / "joined.ts", 50
+    sounding = write_clip(tmp_path / "part.ts", pan("cat", count), sound="aac")
+    silent = write_clip(tmp_path / "silent.ts", pan("coffee", count))
+    joined.write_bytes(sounding.read_bytes() + silent.read_bytes() + sounding.read_bytes())
+    done = retint_here("video", joined, "-o", tmp_path / "out.mp4")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(read_clip(tmp_path / "out.mp4")) == 3 * count
+    times = [float(time) for time, _, _ in packets(tmp_path / "out.mp4")]
+    begin = times[0]
+    (gap,) = [pair for pair in pairwise(times) if pair[1] - pair[0] > 0.5]
+    assert gap[0] - begin == pytest.approx(count / 25, abs=0.1)
+    assert gap[1] - begin == pytest.approx(2 * count / 25, abs=0.1)
+
+
+@pytest.mark.parametrize(("wrong", "sound"), [(6, "aac"), (6, None), (16, None)])
+def test_a_wrong_time_moves_nothing_that_follows(tmp_path, wrong, sound):
+    film, part = tmp_path / "film.ts", tmp_path / "part.ts"
+    with film.open("wb") as file:
+        for start, count, of in ((10, 40, "aac"), (wrong, 1, sound), (11.64, 40, "aac")):
+            file.write(write_clip(part, pan("cat", count), sound=of, start=start).read_bytes())
+    assert retint_here("video", film, "-o", tmp_path / "out.mp4").returncode == 0
+    assert len(read_clip(tmp_path / "out.mp4")) == 81
+    assert steps(tmp_path / "out.mp4") == {0.04}
+    assert late(tmp_path / "out.mp4") == pytest.approx(late(part), abs=0.05)
 
 
 def test_rotation_is_kept_and_the_network_sees_it_upright(tmp_path, model):
@@ -339,6 +400,18 @@ def test_work_of_other_settings_is_not_taken(tmp_path):
         assert len(work.segments) == 1
     with held_work(folder, {"strength": 0.5}) as work:
         assert not work.segments
+
+
+def test_a_segment_has_its_name_after_its_state(clip, monkeypatch):
+    renamed, rename = [], os.replace
+
+    def note(source, target):
+        renamed.append(Path(target).name)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", note)  # whole files are on the disk before that
+    assert retint_here("video", clip).returncode == 0
+    assert renamed == ["00000.npz", "00000.nut", "film-color.mp4"]
 
 
 def test_two_runs_cannot_write_one_film(clip):

@@ -22,12 +22,11 @@ from retint.photo import (
     losses,
     read_photo,
     read_sizes,
-    with_pages_of,
     write_photo,
 )
-from retint.photo.provenance import read_provenance
-from retint.plan import Task
-from retint.recolor import all_coloured, coloured_pages
+from retint.places import HERE
+from retint.plan import Task, exists_line
+from retint.recolor import all_coloured, coloured_before, what_to_color
 
 log = logging.getLogger(__name__)
 
@@ -156,41 +155,46 @@ class _Work:
         """Write the colourings of a photograph, or say why it is left alone."""
         source, targets = outcome.task.source, outcome.task.targets
         manner = self.manner
-        coloured = () if manner.recolor else coloured_pages(photo)
-        if all_coloured(photo, coloured):
+        fitting, kept = what_to_color(photo, format_of(targets[0]).name, recolor=manner.recolor)
+        if all_coloured(fitting, kept):
             outcome.skipped = f"{source} has colours already: add --recolor to replace them"
             return
-        if read_provenance(photo.xmp):
+        if coloured_before(fitting, kept):
             if not (outcome.task.named or manner.recolor):
                 outcome.skipped = f"{source} was coloured by retint: name it to colour it anew"
                 return
             outcome.tell(f"{source} is coloured anew from its lightness")
-        if coloured:
-            numbers = ", ".join(str(number + 1) for number in coloured)
+        if kept:
+            numbers = ", ".join(str(number + 1) for number in kept)
             outcome.tell(f"{source}: pages that have colours stay as they are: {numbers}")
         options = manner.options.copy()
         if manner.strokes:
             painted = read_hints(manner.strokes, photo.pixels.shape[:2])
             options["hints"] = [*painted, *options.get("hints", ())]
-        if manner.dry:
-            outcome.written = targets
-            return
         for number, target in enumerate(targets):
             if len(targets) > 1:
                 options["seed"] = manner.first_seed + number
-            start = time.perf_counter()
-            fitting = with_pages_of(photo, format_of(target).name)
-            colored = self.colorizer.colorize_photo(fitting, keep=coloured, **options)
-            between = time.perf_counter()
-            log.debug("%s: coloured in %.2f s", source, between - start)
-            write_photo(colored, target, overwrite=manner.overwrite, quality=manner.quality)
-            log.debug("%s: written in %.2f s", target, time.perf_counter() - between)
+            self._write(fitting, kept, options, target)
             outcome.written += (target,)
             lost = losses(photo, target)
             if lost:
                 outcome.tell(
                     f"{target} has lost {' and '.join(lost)}, which its format cannot hold"
                 )
+
+    def _write(self, photo: Photo, kept: tuple[int, ...], options: Options, target: Path) -> None:
+        """Write a colouring; in a dry run, only see whether it can be had."""
+        if self.manner.dry:
+            self.colorizer.check(photo, keep=kept, **options)
+            return
+        start = time.perf_counter()
+        colored = self.colorizer.colorize_photo(photo, keep=kept, **options)
+        between = time.perf_counter()
+        log.debug("%s: coloured in %.2f s", target, between - start)
+        if not self.manner.overwrite and HERE.exists(target):  # since the run was planned
+            raise RetintError(exists_line(target))
+        write_photo(colored, target, overwrite=self.manner.overwrite, quality=self.manner.quality)
+        log.debug("%s: written in %.2f s", target, time.perf_counter() - between)
 
 
 def _line_of(error: Exception, task: Task) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from retint import __version__
 from retint.errors import RetintError
-from retint.hints import Hint, hint_map
+from retint.hints import Hint, check_hints, hint_map
 from retint.merge import Coloring, chroma_limits, fit_coloring, merge, seen_lightness
 from retint.model import Model, open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
@@ -48,6 +48,20 @@ class Options(TypedDict, total=False):
     hints: Sequence[Hint]
     keep_tone: bool
     detail: int | None
+
+
+_DEFAULTS = Options(seed=None, strength=1.0, hints=(), keep_tone=False, detail=None)
+
+
+def complete(options: Options) -> Options:
+    """All options: those that were left out have their defaults.
+
+    Raises:
+        TypeError: if one has a name that there is not.
+    """
+    for name in options.keys() - _DEFAULTS.keys():
+        raise TypeError(f"there is no option '{name}': use {', '.join(_DEFAULTS)}")
+    return {**_DEFAULTS, **options}
 
 
 @dataclass(frozen=True)
@@ -110,8 +124,8 @@ class Colorizer:
             options: see `Options`.
 
         Raises:
-            RetintError: if the picture cannot be read or the result not be written.
-            TypeError: if `image` is of another type or dtype.
+            RetintError: if the picture cannot be read or the result not be written; and as `check`.
+            TypeError: if `image` is of another type or dtype; and as `check`.
         """
         if isinstance(image, str | Path):
             target = output_path(Path(image))
@@ -141,36 +155,56 @@ class Colorizer:
             options: see `Options`.
 
         Raises:
-            RetintError: if a hint lies outside the first page, or the model takes none.
+            RetintError, TypeError: as `check`.
         """
+        self.check(photo, keep=keep, **options)
+        wanted = complete(options)
         pages = []
         for number, page in enumerate((photo, *photo.pages)):
-            pages.append(page if number in keep else self._colorize_page(page, **options))
-            options["hints"] = ()
+            pages.append(page if number in keep else self._colorize_page(page, wanted))
+            wanted["hints"] = ()
         return replace(pages[0], pages=tuple(pages[1:]))
 
-    def _colorize_page(self, page: Photo, **options: Unpack[Options]) -> Photo:
-        pixels, toned = self._colorize(page.pixels, **options)
-        xmp = stamped(page.xmp, self._how(toned, **options)) if self.provenance else page.xmp
+    def check(
+        self, photo: Photo, *, keep: Collection[int] = (), **options: Unpack[Options]
+    ) -> None:
+        """See whether `colorize_photo` would take the options, and colour nothing.
+
+        Raises:
+            RetintError: if a hint lies outside the first page, or that keeps its colours, or the
+                model takes no hints; or if the seed is below 0.
+            TypeError: if a hint is no `Hint`.
+        """
+        wanted = complete(options)
+        if wanted["hints"] and 0 in keep:
+            raise RetintError(
+                "hints are for the first page, which has colours already: leave them out, or "
+                "replace its colours with recolor"
+            )
+        self._check(wanted["seed"], wanted["hints"], photo.pixels.shape[:2])
+
+    def _check(self, seed: int | None, hints: Sequence[Hint], size: tuple[int, int]) -> None:
+        if seed is not None and seed < 0:
+            raise RetintError(f"seed {seed}: give a whole number from 0, or None")
+        if hints and not self.model.takes_hints:
+            name = self.model.card["name"]
+            raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
+        check_hints(hints, size)
+
+    def _colorize_page(self, page: Photo, options: Options) -> Photo:
+        pixels, toned = self._colorize(page.pixels, options)
+        xmp = stamped(page.xmp, self._how(toned, options)) if self.provenance else page.xmp
         return replace(page, pixels=pixels, xmp=xmp)
 
     def colorize_pixels(self, pixels: NDArray[Any], **options: Unpack[Options]) -> NDArray[Any]:
         """Colour sRGB pixels, (H, W) or (H, W, 3), uint8 or uint16; see `__call__`."""
-        return self._colorize(pixels, **options)[0]
+        return self._colorize(pixels, complete(options))[0]
 
-    def _colorize(
-        self,
-        pixels: NDArray[Any],
-        *,
-        seed: int | None = None,
-        strength: float = 1.0,
-        hints: Sequence[Hint] = (),
-        keep_tone: bool = False,
-        detail: int | None = None,
-    ) -> tuple[NDArray[Any], bool]:
+    def _colorize(self, pixels: NDArray[Any], options: Options) -> tuple[NDArray[Any], bool]:
         """The coloured pixels, and whether they were those of a toned print."""
-        pixels, view = self.view(pixels, keep_tone=keep_tone, detail=detail)
-        return merge(pixels, self.coloring(view, seed, hints), strength), view.toned
+        pixels, view = self.view(pixels, keep_tone=options["keep_tone"], detail=options["detail"])
+        coloring = self.coloring(view, options["seed"], options["hints"])
+        return merge(pixels, coloring, options["strength"]), view.toned
 
     def view(
         self, pixels: NDArray[Any], *, keep_tone: bool = False, detail: int | None = None
@@ -191,23 +225,12 @@ class Colorizer:
 
     def coloring(self, view: View, seed: int | None = None, hints: Sequence[Hint] = ()) -> Coloring:
         """Ask the model; `retint.merge.merge` puts its colours onto the pixels, at any strength."""
-        if hints and not self.model.takes_hints:
-            name = self.model.card["name"]
-            raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
+        self._check(seed, hints, view.size)
         wanted = hint_map(hints, view.size, view.lightness.shape) if hints else None
         return fit_coloring(view.lightness, self.model.predict(view.lightness, seed, wanted))
 
-    def _how(
-        self,
-        toned: bool,
-        *,
-        seed: int | None = None,
-        strength: float = 1.0,
-        hints: Sequence[Hint] = (),
-        keep_tone: bool = False,
-        detail: int | None = None,
-    ) -> Provenance:
-        card = self.model.card
+    def _how(self, toned: bool, options: Options) -> Provenance:
+        card, seed, hints = self.model.card, options["seed"], options["hints"]
         few = len(hints) <= _MOST_HINTS_NAMED
         places = (f"{hint.x},{hint.y},#{bytes(hint.color).hex()}" for hint in hints)
         return Provenance(
@@ -215,10 +238,10 @@ class Colorizer:
             model=f"{card['name']} {card['version']}",
             weights=self.model.sha256,
             seed="none" if seed is None else str(seed),
-            strength=f"{strength:g}",
+            strength=f"{options['strength']:g}",
             hints=(" ".join(places) if few else f"{len(hints)} of them") or "none",
-            detail="the model's" if detail is None else str(detail),
-            tone=("kept" if keep_tone else "taken out") if toned else "none",
+            detail="the model's" if options["detail"] is None else str(options["detail"]),
+            tone=("kept" if options["keep_tone"] else "taken out") if toned else "none",
             date=self.date or now(),
         )
 

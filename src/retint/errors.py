@@ -22,8 +22,14 @@ def first_line(error: BaseException) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """The same of an error that begins with a headline, as PyTorch's of weights do."""
-    return str(error).strip().splitlines()[-1].strip()
+    r"""The same of an error that begins with headlines, as PyTorch's of weights and Ray's do.
+
+    >>> last_line(RuntimeError("Errors in loading:\n  a size differs"))
+    'a size differs'
+    >>> last_line(RuntimeError())
+    'RuntimeError()'
+    """
+    return (str(error).strip().splitlines() or [repr(error)])[-1].strip()
 
 
 def lacks_memory(error: BaseException) -> bool:

@@ -19,6 +19,8 @@ from retint.photo import read_photo
 
 _SPOT = 3  # pixels of the network's input around a hint's place; it learnt from spots of 0 to 4
 _STROKE_CELLS = 256  # strokes are read as cells, so many on the picture's short side at most
+# Share of a cell that paint has to cover: thin lines on large pictures count, rounding does not.
+_PAINTED = 1e-3
 
 _REACH = 0.6  # of the short side: how far a hint reaches over an even surface
 _EDGE = 9.0  # a step of L between neighbouring cells that ends its reach
@@ -74,22 +76,43 @@ def read_hints(path: Path, size: tuple[int, int]) -> list[Hint]:
         size: height and width of the photograph.
 
     Raises:
-        RetintError: if it cannot be read, or a hint is written wrongly.
+        RetintError: if it cannot be read, holds no hints, or one is written wrongly.
     """
-    if path.suffix.lower() != ".txt":
-        return _read_strokes(path, size)
+    hints = _read_lines(path) if path.suffix.lower() == ".txt" else _read_strokes(path, size)
+    if not hints:
+        raise RetintError(
+            f"{path} holds no hints: paint opaque strokes, or write lines as x,y,#rrggbb"
+        )
+    return hints
+
+
+def _read_lines(path: Path) -> list[Hint]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RetintError(f"{path} cannot be read as hints: {first_line(error)}") from error
-    hints = []
-    for number, line in enumerate(map(str.strip, lines), start=1):
+    return [parse_hint(line) for line in lines_of_hints(text, str(path))]
+
+
+def lines_of_hints(text: str, name: str) -> list[str]:
+    """Lines of a text file that are hints, as `parse_hint` takes them; comments are left out.
+
+    Args:
+        text: of the file.
+        name: of the file, for errors.
+
+    Raises:
+        RetintError: if a hint is written wrongly.
+    """
+    found = []
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         if line and not line.startswith("#"):
             try:
-                hints.append(parse_hint(line))
+                parse_hint(line)
             except RetintError as error:
-                raise RetintError(f"{path}, line {number}: {error}") from error
-    return hints
+                raise RetintError(f"{name}, line {number}: {error}") from error
+            found.append(line)
+    return found
 
 
 def _read_strokes(path: Path, size: tuple[int, int]) -> list[Hint]:
@@ -120,11 +143,32 @@ def _read_strokes(path: Path, size: tuple[int, int]) -> list[Hint]:
     share = cv2.resize(painted, grid, interpolation=cv2.INTER_AREA)
     sums = np.atleast_3d(cv2.resize(colors, grid, interpolation=cv2.INTER_AREA))
     hints = []
-    for row, column in np.argwhere(share > 0.25):
+    for row, column in np.argwhere(share > _PAINTED):
         red, green, blue = np.broadcast_to(sums[row, column] / share[row, column], 3).round()
         x, y = (column + 0.5) * width / grid[0], (row + 0.5) * height / grid[1]
         hints.append(Hint(int(x), int(y), (int(red), int(green), int(blue)), cell / 2))
     return hints
+
+
+def check_hints(hints: Sequence[Hint], size: tuple[int, int]) -> None:
+    """See that hints lie inside a photograph.
+
+    Args:
+        hints: to be seen.
+        size: height and width of the photograph.
+
+    Raises:
+        RetintError: if one does not.
+        TypeError: if one is no `Hint`.
+    """
+    for hint in hints:
+        if not isinstance(hint, Hint):
+            raise TypeError(f"hints must be like retint.Hint(120, 80, (48, 96, 192)), not {hint!r}")
+        if not (0 <= hint.x < size[1] and 0 <= hint.y < size[0]):
+            raise RetintError(
+                f"hint {hint.x},{hint.y} lies outside the photograph: it has "
+                f"{size[1]} x {size[0]} pixels"
+            )
 
 
 def hint_map(
@@ -133,23 +177,15 @@ def hint_map(
     """Hints as a network sees them, (h, w, 3): a, b in ab units, and 1 where there is a hint.
 
     Args:
-        hints: later ones cover earlier ones.
+        hints: inside the photograph; later ones cover earlier ones.
         size: height and width of the photograph.
         network_size: height and width (h, w) of the network's input.
-
-    Raises:
-        RetintError: if a hint lies outside the photograph.
     """
     rows, columns = network_size
     scales = rows / size[0], columns / size[1]
     painted = np.zeros((rows, columns, 3), np.float32)
     srgb = np.array([hint.color for hint in hints], np.float64).reshape(-1, 3) / 255
     for hint, (_, a, b) in zip(hints, lab.rgb_to_lab(srgb), strict=True):
-        if not (0 <= hint.x < size[1] and 0 <= hint.y < size[0]):
-            raise RetintError(
-                f"hint {hint.x},{hint.y} lies outside the photograph: it has "
-                f"{size[1]} x {size[0]} pixels"
-            )
         centre = (hint.y + 0.5) * scales[0], (hint.x + 0.5) * scales[1]
         reach = [_SPOT + 0.5 if hint.radius is None else hint.radius * scale for scale in scales]
         (top, left), (bottom, right) = (

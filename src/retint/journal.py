@@ -47,6 +47,7 @@ class Journal:
         self._settings = dict(settings)
         self._done: dict[str, _Entry] = {}
         self._run = 0
+        self._torn_at: int | None = None
         self.date = now()
         self.goes_on = self._read()
 
@@ -111,6 +112,9 @@ class Journal:
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         try:
+            if self._torn_at is not None:
+                self._places.cut(self._path, self._torn_at)
+                self._torn_at = None
             self._places.append(self._path, text.encode())
         except OSError as error:
             raise RetintError(
@@ -135,8 +139,8 @@ class Journal:
                     self._done[entry["source"]] = found
                 else:  # other results have taken the place of ours
                     self._done.pop(entry["source"], None)
-            if data and not data.endswith(b"\n"):
-                self._path.write_bytes(data[: data.rfind(b"\n") + 1])
+            if data and not data.endswith(b"\n"):  # cut when there is a line to write, not before
+                self._torn_at = data.rfind(b"\n") + 1
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RetintError(
                 f"{self._path} is no journal of retint, or damaged: move it away, and use "

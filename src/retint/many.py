@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from retint import __version__
 from retint.batch import Manner, Outcome, colorize_tasks
-from retint.colorizer import Colorizer
+from retint.colorizer import Colorizer, complete
 from retint.errors import RetintError
 from retint.journal import NAME, Journal
 from retint.places import HERE, Places, State
-from retint.plan import Plan, Shard, Task, plan_tasks
+from retint.plan import Plan, Shard, Task, exists_line, plan_tasks
 
 if TYPE_CHECKING:
     from retint.report import Report
@@ -42,7 +42,11 @@ class Request:
     places: Places = HERE
 
     def plan(self, *, may_be_empty: bool = False) -> Plan:
-        """Tasks, problems, and how many pictures are left alone; see `plan_tasks`."""
+        """Tasks, problems, and how many pictures are left alone; see `plan_tasks`.
+
+        Raises:
+            RetintError: if `out` cannot be where the results go, or there are hints for several.
+        """
         plan = plan_tasks(
             self.paths,
             self.out,
@@ -119,7 +123,8 @@ class Run:
         """Colour all there is, or say what would become of it.
 
         Raises:
-            RetintError: if another run is at work on the same journal.
+            RetintError: if the request makes no sense, or another run is at work on the same
+                journal.
         """
         with self._held:
             self._do(self._request.plan())
@@ -129,7 +134,8 @@ class Run:
         """Colour what comes into the folders until SIGINT or SIGTERM; finish what is in work.
 
         Raises:
-            RetintError: if another run is at work on the same journal.
+            RetintError: if the request makes no sense, or another run is at work on the same
+                journal.
         """
         with self._held:
             self._go_on_watching()
@@ -159,6 +165,7 @@ class Run:
     def _go_on_watching(self) -> None:
         seen: dict[Path, State | None] = {}
         tried: dict[Path, State | None] = {}
+        self._request.plan(may_be_empty=True)  # before the journal makes a folder of a wrong `out`
         stop = _stop_on_signals()
         self._open()
         self._begin_report()
@@ -216,17 +223,17 @@ class Run:
             self._tell(f"wrote {self._report.write()}")
 
     def _settings(self, colorizer: Colorizer) -> dict[str, Any]:
-        manner, options = self._request.manner, self._request.manner.options
+        manner, options = self._request.manner, complete(self._request.manner.options)
         return {
             "retint": __version__,
             "model": colorizer.model.card["name"],
             "weights": colorizer.model.sha256,
-            "seed": options.get("seed"),
-            "strength": options.get("strength", 1.0),
-            "hints": [repr(hint) for hint in options.get("hints", ())],
+            "seed": options["seed"],
+            "strength": options["strength"],
+            "hints": [repr(hint) for hint in options["hints"]],
             "strokes": str(manner.strokes) if manner.strokes else None,
-            "keep_tone": options.get("keep_tone", False),
-            "detail": options.get("detail"),
+            "keep_tone": options["keep_tone"],
+            "detail": options["detail"],
             "quality": manner.quality,
             "provenance": self._request.provenance,
         }
@@ -253,10 +260,7 @@ class Run:
             if not existing or overwrite or self._was_begun(task):
                 todo.append(task)
             else:
-                self._fail(
-                    f"{existing[0]} exists: add --overwrite to replace it, or name another with -o",
-                    task.source,
-                )
+                self._fail(exists_line(existing[0]), task.source)
         return todo
 
     def _color(self, tasks: Iterable[Task], advance: Callable[[int], None] | None = None) -> None:

@@ -312,7 +312,7 @@ def _short(provider: str) -> str:
 
 def _say_fallback(provider: str) -> None:
     log.warning(
-        "ONNX Runtime cannot compute with %s here: computing on the CPU (for NVIDIA's GPUs, install "
-        "onnxruntime-gpu in place of onnxruntime)",
+        "ONNX Runtime cannot compute with %s here: computing on the CPU "
+        "(for NVIDIA's GPUs, install onnxruntime-gpu in place of onnxruntime)",
         provider.removesuffix(_PROVIDER),
     )

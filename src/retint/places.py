@@ -94,10 +94,19 @@ class Places:
         return path.read_bytes() if self.exists(path) else b""
 
     def append(self, path: Path, lines: bytes) -> None:
-        """Add lines to a file, which is made with the first."""
+        """Add lines to a file, which is made with the first; they are on the disk at the end.
+
+        So that no power cut leaves a result, which is, without its line in the journal.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def cut(self, path: Path, size: int) -> None:
+        """Take off what a killed run left unfinished at the end of a file."""
+        os.truncate(path, size)
 
 
 HERE = Places()

@@ -66,7 +66,7 @@ class Shard:
         Its ending does not count: only in one plan it shows that 1.jpg and 1.png would both be
         written to one file.
         """
-        name = path.with_suffix("").as_posix()
+        name = path.as_posix().removesuffix(path.suffix)
         return zlib.crc32(os.fsencode(name)) % self.count == self.index - 1
 
 
@@ -93,26 +93,17 @@ def plan_tasks(
         shard: the part of the photographs that is to be planned; all if None.
         may_be_empty: a folder without photographs is no problem.
         places: what knows the files.
+
+    Raises:
+        RetintError: if `out` cannot be where the results go.
     """
     plan = Plan()
     as_file = out is not None and out.suffix.lower() in SUFFIXES and not places.is_folder(out)
-    if as_file and (len(paths) > 1 or places.is_folder(paths[0]) or samples > 1):
-        plan.problems.append(f"{out} is one file: give a folder for several pictures")
-        return plan
-    if out is not None and _looks_like_a_file(out, places) and not as_file:
-        plan.problems.append(
-            f"{out}: no picture that retint writes ends in '{out.suffix}': use "
-            f"{known_suffixes()}, or make the folder first if it is one"
-        )
-        return plan
-    if as_file and out is not None and out.suffix.lower() == GREY_MAP:
-        plan.problems.append(
-            f"{out}: a {GREY_MAP} file holds grey alone: name it {out.with_suffix('.ppm').name}"
-        )
-        return plan
-    if as_file and out is not None and suffix and SUFFIXES[suffix] != SUFFIXES[out.suffix.lower()]:
-        plan.problems.append(f"{out} is no {suffix} file: leave out --format, or rename it")
-        return plan
+    if out is not None and as_file:
+        several = len(paths) > 1 or places.is_folder(paths[0]) or samples > 1
+        _check_file(out, suffix, several=several)
+    elif out is not None:
+        _check_folder(out, places)
     taken: dict[Path, Path] = {}
     for path in paths:
         for source, root in _sources(path, out, plan, may_be_empty, places):
@@ -137,6 +128,11 @@ def plan_tasks(
     return plan
 
 
+def exists_line(target: Path) -> str:
+    """What is told where a result would replace a file."""
+    return f"{target} exists: add --overwrite to replace it, or name another with -o"
+
+
 def _sources(
     path: Path, out: Path | None, plan: Plan, may_be_empty: bool, places: Places
 ) -> Iterator[tuple[Path, Path]]:
@@ -154,8 +150,29 @@ def _sources(
             yield file, path
 
 
-def _looks_like_a_file(out: Path, places: Places) -> bool:
-    return not places.exists(out) and re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix) is not None
+def _check_file(out: Path, suffix: str | None, *, several: bool) -> None:
+    """Refuse a file that cannot be the result."""
+    ending = out.suffix.lower()
+    if several:
+        raise RetintError(f"{out} is one file: give a folder for several pictures")
+    if ending == GREY_MAP:
+        grey = f"{out}: a {GREY_MAP} file holds grey alone"
+        raise RetintError(f"{grey}: name it {out.with_suffix('.ppm').name}")
+    if suffix and SUFFIXES[suffix] != SUFFIXES[ending]:
+        raise RetintError(f"{out} is no {suffix} file: leave out --format, or rename it")
+
+
+def _check_folder(out: Path, places: Places) -> None:
+    """Refuse a folder for results that is a file, or was meant to be one."""
+    if places.is_folder(out):
+        return
+    if places.exists(out):
+        raise RetintError(f"{out} is a file and no picture: name a folder with -o")
+    if re.fullmatch(r"\.[A-Za-z]\w{1,4}", out.suffix):
+        raise RetintError(
+            f"{out}: no picture that retint writes ends in '{out.suffix}': use "
+            f"{known_suffixes()}, or make the folder first if it is one"
+        )
 
 
 def _is_one(source: Path, other: Path, places: Places) -> bool:

@@ -11,18 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from retint.batch import Outcome
 from retint.errors import RetintError
 from retint.pages import render
 from retint.photo import encode_photo, read_photo
+from retint.photo.picture import shrunk
 from retint.places import HERE
 from retint.plan import Task
 from retint.whole import whole_file
 
 _MOST_PICTURES = 500  # on the page: it carries its thumbnails
 _THUMBNAIL = 320  # pixels on the long side
+_KEYS = {"source", "written", "error", "skipped"}  # of a line, at least
+_START = b'{"source": '
 
 
 class Report:
@@ -52,16 +53,15 @@ class Report:
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
         with _named_errors(self._lines):
             self._page.parent.mkdir(parents=True, exist_ok=True)
-            if go_on and HERE.exists(self._lines):  # a killed run may have left half a line
-                lines = self._lines.read_bytes()
-                os.truncate(self._lines, lines.rfind(b"\n") + 1)
+            before = self._lines.read_bytes() if go_on and HERE.exists(self._lines) else b""
+            entries = self._entries(before)  # first: the file may be somebody's own
+            if before:  # a killed run may have left half a line
+                os.truncate(self._lines, before.rfind(b"\n") + 1)
             else:
                 self._lines.write_bytes(b"")
-            self._coloured = {
-                entry["source"]
-                for entry in self._entries()
-                if entry["written"] and not entry["error"]
-            }
+        self._coloured = {
+            entry["source"] for entry in entries if entry["written"] and not entry["error"]
+        }
 
     def add(self, outcome: Outcome) -> None:
         """Write the line of a photograph."""
@@ -90,7 +90,7 @@ class Report:
 
     def write(self) -> Path:
         """Write the page."""
-        entries = self._entries()
+        entries = self._entries(self._lines.read_bytes())
         failures = [entry["error"] for entry in entries if entry["error"]]
         skipped = [entry["skipped"] for entry in entries if entry["skipped"]]
         pairs = [(entry["source"], target) for entry in entries for target in entry["written"]]
@@ -115,13 +115,14 @@ class Report:
         with _named_errors(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def _entries(self) -> list[dict[str, Any]]:
-        """The last of each photograph, as a run that goes on adds others, and of each problem."""
+    def _entries(self, data: bytes) -> list[dict[str, Any]]:
         try:
-            entries = map(json.loads, self._lines.read_text("utf-8").splitlines())
-            return list({entry["source"] or entry["error"]: entry for entry in entries}.values())
-        except (ValueError, KeyError, TypeError) as error:
-            raise RetintError(f"{self._lines} is damaged: move it away") from error
+            return _parsed(data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RetintError(
+                f"{self._lines} is no list of a report, or damaged: move it away, or choose "
+                "another --report"
+            ) from error
 
     def _is_unused(self) -> bool:
         """Whether a run ended before its first photograph, so that there is nothing to lose."""
@@ -134,6 +135,15 @@ def _named_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RetintError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _parsed(data: bytes) -> list[dict[str, Any]]:
+    """The last line of each photograph, as a run that goes on adds others, and of each problem."""
+    *whole, torn = data.split(b"\n")
+    entries = [json.loads(line) for line in whole]
+    if torn[: len(_START)] != _START[: len(torn)] or any(_KEYS - entry.keys() for entry in entries):
+        raise ValueError("these are no lines of a report")
+    return list({entry["source"] or entry["error"]: entry for entry in entries}.values())
 
 
 def _pair(source: str, target: str) -> dict[str, str]:
@@ -151,10 +161,7 @@ def _thumbnail(path: Path) -> str:
         photo = read_photo(path)
     except RetintError:
         return ""
-    height, width = photo.pixels.shape[:2]
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA)
+    small = shrunk(photo.pixels, _THUMBNAIL)
     bare = replace(
         photo, pixels=small, alpha=None, exif=None, xmp=None, iptc=None, texts={}, pages=()
     )

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from retint import lab
-from retint.photo.picture import Pixels, to_8_bit
+from retint.photo.picture import Pixels, shrunk, to_8_bit
 
 _SIDE = 256  # pixels: the long side at which photographs are looked at
 _BINS = 16  # of lightness
@@ -75,10 +74,7 @@ def without_tone(pixels: Pixels) -> Pixels:
 
 
 def _small(pixels: Pixels) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return to_8_bit(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    return to_8_bit(shrunk(pixels, _SIDE))
 
 
 def _small_lab(pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -95,14 +95,18 @@ def replace_whole(beside: Path, path: Path) -> None:
 
 
 def remove_partial_files(paths: Iterable[Path]) -> None:
-    """Remove what killed processes left half written of these files, which nobody writes now."""
+    """Remove what killed processes left half written of these files, which nobody writes now.
+
+    What may not be removed stays: it is in nobody's way, and writing says why.
+    """
     prefixes: dict[Path, set[str]] = {}
     for path in paths:
         prefixes.setdefault(path.parent, set()).add(_prefix(path))
     for folder, wanted in prefixes.items():
         for file in folder.glob(f".*{_PARTIAL}"):
             if file.name[: len(next(iter(wanted)))] in wanted:
-                file.unlink(missing_ok=True)
+                with suppress(OSError):
+                    file.unlink()
 
 
 def _prefix(path: Path) -> str:

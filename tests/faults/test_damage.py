@@ -222,7 +222,7 @@ def test_a_damaged_database_of_jobs_is_named(tmp_path, damage):
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_database_of_answers_is_named(tmp_path, damage):
     from retint.survey.build import Protocol, Survey
-    from retint.survey.store import NAME, Store
+    from retint.survey.store import NAME, Store, read_sessions
 
     names = tuple(str(number) for number in range(60))
     survey = Survey(tmp_path, "1", "p", ("m",), ("m",), None, Protocol(), names, ())
@@ -231,8 +231,9 @@ def test_a_damaged_database_of_answers_is_named(tmp_path, damage):
         store.begin()
     store.close()
     _as_database(tmp_path / NAME, damage)
-    with pytest.raises(RetintError, match=rf"{NAME}.*move it away"):
-        Store(survey)
+    for use in (read_sessions, Store):
+        with pytest.raises(RetintError, match=rf"{NAME}.*move it away"):
+            use(survey)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from retint.lab import rgb_to_lightness
 from retint.survey.app import create_app
 from retint.survey.build import Protocol, build_survey, open_survey
 from retint.survey.report import results_of
-from retint.survey.store import NAME, Session, Store
+from retint.survey.store import NAME, Session, Store, read_sessions
 from retint.survey.trials import TrialKind, draw_trials
 from retint.whole import partial_path
 from serving import chromium
@@ -345,6 +345,43 @@ def test_what_cannot_be_done_is_said_in_one_line(photos, answered, tmp_path):
         open_survey(photos)
 
 
+def test_a_folder_for_the_pictures_that_is_none_is_named(photos, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    fails_in_one_line(retint("survey", photos, "-o", file), f"{file} cannot be used", "--out")
+
+
+def test_a_report_names_a_picture_that_is_missing(answered, tmp_path):
+    survey = shutil.copytree(answered[0], tmp_path / "survey")
+    for picture in (survey / "pictures").glob("*-truth.png"):
+        picture.unlink()
+    done = retint("survey", "report", survey, "-o", tmp_path / "report")
+    fails_in_one_line(done, f"{survey / 'pictures'}", "-truth.png does not exist")
+
+
+def test_a_report_of_answers_that_may_only_be_read(answered, tmp_path, monkeypatch):
+    survey = replace(open_survey(answered[0]), folder=tmp_path)
+    assert read_sessions(survey) == []  # nobody was asked yet
+    assert not list(tmp_path.iterdir())
+    shutil.copy(answered[0] / NAME, tmp_path)
+    assert len(read_sessions(survey)) == 13
+    assert {path.name for path in tmp_path.iterdir()} == {NAME}  # SQLite made no files beside it
+    store = Store(survey)
+    store.begin()
+    assert len(read_sessions(survey)) == 14  # what is in the log only, too
+    store.close()
+
+    def out_of_reach(*_, **__):
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", out_of_reach)
+    for use in (read_sessions, Store):
+        with pytest.raises(RetintError, match="may use its folder"):
+            use(survey)
+
+
 def test_building_and_reporting_need_no_torch():
     code = (
         "import sys, retint.survey.build, retint.survey.report; "
@@ -429,6 +466,29 @@ def test_answers_that_break_off_are_asked_for_again(photos, tmp_path, browser):
         page.locator("#end").wait_for()
         (session,) = store.sessions()
         assert session.trials[0].answer == "left"
+        page.context.close()
+
+
+def test_the_page_says_what_is_wrong_before_it_begins(photos, tmp_path, browser):
+    protocol = Protocol(practice=0, trials=1, checks=0, seconds=0.05)
+    survey = build_survey(photos, ["default"], tmp_path / "out", protocol, 1)
+    with served(survey) as (address, _):
+        page = browser.new_page()
+        page.route("**/session", lambda route: route.abort())
+        page.goto(address)
+        page.get_by_text("The connection is lost").wait_for()
+        page.unroute("**/session")
+        page.locator("#begin").wait_for()
+        assert not page.locator("#lost").text_content()
+        page.route("**/session", lambda route: route.fulfill(status=403, body="<h1>A proxy</h1>"))
+        page.click("#begin")
+        page.locator("#refused", has_text="Forbidden").wait_for()
+        page.reload()
+        page.locator("#refused", has_text="Forbidden").wait_for()
+        page.unroute("**/session")
+        page.click("#begin")
+        page.click("#left:enabled")
+        page.locator("#end").wait_for()
         page.context.close()
 
 

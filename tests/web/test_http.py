@@ -135,6 +135,17 @@ def test_pages_that_have_colours_keep_them_as_with_the_command(client, colour_ph
         assert (np.asarray(result) == np.asarray(colours)).all()
 
 
+def test_a_page_that_has_colours_is_no_work_where_the_answer_holds_it_alone(client, colour_photo):
+    colours, stream = Image.fromarray(colour_photo[:120, :160]), io.BytesIO()
+    colours.save(stream, "TIFF", save_all=True, append_images=[colours.convert("L")])
+    for query, words in (("format=jpg", "has colours already"), ("hint=1,1,%23ff0000", "recolor")):
+        answer = client.post(f"/v1/colorize?{query}", content=stream.getvalue())
+        assert answer.status_code == 422
+        assert words in answer.json()["error"]
+        again = client.post(f"/v1/colorize?{query}&recolor=true", content=stream.getvalue())
+        assert again.status_code == 200
+
+
 def talk(client, request: bytes, pause: float = 0.0) -> bytes:
     with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
         connection.settimeout(20)
@@ -233,6 +244,7 @@ def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
             connection.sendall(start + b"second")
             wait_for("retint_waiting 1.0")
         wait_for("retint_waiting 0.0")
+        wait_for('status="499"')
         go.set()
         assert first.result().status_code == 422
         assert client.post("/v1/colorize", content=b"third").status_code == 422
@@ -275,6 +287,23 @@ def test_results_that_are_removed_while_they_are_fetched(tmp_path):
             answer = client.get(f"/v1/jobs/{job}/{address}")
             assert answer.status_code == 404
             assert "expired" in answer.json()["error"]
+
+
+def test_an_archive_that_takes_longer_than_uploads_may(tmp_path, monkeypatch):
+    write = zipfile.ZipFile.write
+
+    def slow(*given):
+        time.sleep(2.5)
+        write(*given)
+
+    with served(tmp_path, seconds=2.0) as client:
+        job = client.post("/v1/jobs", files={"photo": CAT.read_bytes()}).json()["id"]
+        finished(client, job)
+        with monkeypatch.context() as patch:
+            patch.setattr(zipfile.ZipFile, "write", slow)
+            patch.setattr("retint.web.app._PIECE", 1000)  # sent in many, as large ones are
+            archive = client.get(f"/v1/jobs/{job}/archive").content
+    assert zipfile.ZipFile(io.BytesIO(archive)).testzip() is None
 
 
 def test_jobs_expire(tmp_path):
@@ -429,6 +458,50 @@ def test_a_photograph_that_ends_the_service_again_and_again_is_given_up(tmp_path
         large, other = finished(client, job)["files"]
         assert "send it smaller" in large["error"]
         assert other["state"] == "done"
+
+
+class RefusingService:
+    """Colours nothing, which takes no time."""
+
+    def work(self, *_):
+        raise RetintError("no")
+
+
+def test_a_full_disk_is_no_attempt_that_ended_the_service(tmp_path, monkeypatch):
+    full = threading.Event()
+
+    def finish(*_):
+        full.set()
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    store = JobStore(tmp_path, 3600)
+    job = store.add([("a.jpg", CAT)], Wish())
+    with monkeypatch.context() as patch:
+        patch.setattr(JobStore, "finish", finish)
+        for _ in range(4):
+            worker = JobWorker(store, RefusingService())
+            worker.start()
+            assert full.wait(30)
+            worker.stop()
+            full.clear()
+    store.close()
+    with served(tmp_path) as client:
+        assert finished(client, job)["counts"] == {"done": 1}
+
+
+def test_a_stored_photograph_that_cannot_be_read_does_not_hold_up_the_others(tmp_path, monkeypatch):
+    def read(store, id_, number):
+        if number == 0:
+            raise OSError(errno.EIO, "Input/output error")
+        return CAT.read_bytes()
+
+    monkeypatch.setattr(JobStore, "read", read)
+    with served(tmp_path) as client:
+        files = [("photo", (name, CAT.read_bytes())) for name in ("a.jpg", "b.jpg")]
+        job = client.post("/v1/jobs", files=files).json()["id"]
+        broken, other = finished(client, job)["files"]
+    assert "cannot be read from the service's folder (Input/output error)" in broken["error"]
+    assert other["state"] == "done"
 
 
 def test_jobs_of_a_version_that_counted_no_attempts(tmp_path):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import zipfile
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_hints_by_keyboard_undone_cleared_saved_and_loaded(page, tmp_path):
     after(page, "hint=225%2C150%2C", without="hint=248")
     page.get_by_role("button", name="Clear hints").click()
     after(page, without="hint")
-    (tmp_path / "hints.txt").write_bytes(saved)
+    (tmp_path / "hints.txt").write_bytes(b"\xef\xbb\xbf# the middle\n" + saved)
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Load hints").click()
     chooser.value.set_files(tmp_path / "hints.txt")
@@ -330,7 +331,8 @@ def test_models_by_name(client, grey_model):
     assert [model["name"] for model in client.get("/v1/models").json()] == ["default", "grey"]
     ask = {"params": {"model": "none"}, "content": CAT.read_bytes()}
     assert "use one of default, grey" in client.post("/v1/colorize", **ask).json()["error"]
-    fails_in_one_line(retint("serve", "--model", grey_model, "--model", grey_model), "same name")
+    same = retint("serve", "--port", 0, "--model", grey_model, "--model", grey_model)
+    fails_in_one_line(same, str(grey_model), "same name", "'grey'", "--set name=")
 
 
 def test_a_token_lets_people_in_by_a_cookie(tmp_path):
@@ -382,19 +384,39 @@ def test_uploads_are_limited(client):
     assert large.status_code == 413
 
 
-@pytest.mark.parametrize("path", [str(CAT), "http://127.0.0.1:9/cat.jpg"])
-def test_what_was_not_uploaded_is_not_shown(client, path):
+def taken(client, path):
+    """What the page is told where a browser says that this file was dropped."""
     page = client.get("/config").json()
     takes = next(d for d in page["dependencies"] if d["targets"][0][1] == "upload")
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     ask = {"data": [[file], 1, "", "default"], "fn_index": takes["id"], "session_hash": "s1"}
     assert client.post("/gradio_api/queue/join", json=ask).status_code == 200
     with client.stream("GET", "/gradio_api/queue/data?session_hash=s1") as events:
-        told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
+        return [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
+
+
+@pytest.mark.parametrize("path", [str(CAT), "http://127.0.0.1:9/cat.jpg"])
+def test_what_was_not_uploaded_is_not_shown(client, path):
+    told = taken(client, path)
     assert [event["success"] for event in told if event["msg"] == "process_completed"] == [False]
     assert "/page/" not in json.dumps(told)
     if path.startswith("http"):
         assert "not fetched" in json.dumps(told)
+
+
+def test_a_photograph_that_cannot_be_read_any_more_is_to_be_dropped_again(tmp_path):
+    with served(tmp_path) as client:
+        upload = client.post("/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
+        (path,) = upload.json()
+        told = json.dumps(taken(client, path))
+        id_ = re.search("/page/([0-9a-f]{32})/", told)[1]
+        assert client.get(f"/page/{id_}/file").status_code == 200
+        Path(path).unlink()
+        Path(path).mkdir()  # there, as one that is removed just after it was looked for
+        for address in ("file", "before?whole=true", "after?whole=true"):
+            answer = client.get(f"/page/{id_}/{address}")
+            assert answer.status_code == 422
+            assert "drop it again" in answer.json()["error"]
 
 
 def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_path, monkeypatch):
@@ -403,12 +425,21 @@ def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_pat
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "own"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
+
+    def dropped(address, name):
+        file = (name, CAT.read_bytes())
+        assert httpx.post(f"{address}/gradio_api/upload", files={"files": file}).is_success
+        return [path.name for path in tmp_path.rglob("*.jpg")]
+
     with command(tmp_path / "jobs") as (process, address):
-        httpx.post(f"{address}/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
-        assert list((tmp_path / "temporary").rglob("a.jpg"))
+        assert dropped(address, "a.jpg") == ["a.jpg"]
+        process.send_signal(signal.SIGKILL)
+    with command(tmp_path / "jobs") as (process, address):
+        assert dropped(address, "b.jpg") == ["b.jpg"]  # what was killed could not tidy up
         with httpx.stream("GET", f"{address}/gradio_api/heartbeat/s1") as stream:
             assert next(stream.iter_lines()) == "data: ALIVE"
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) in (0, -signal.SIGTERM)
-    assert not list((tmp_path / "temporary").rglob("a.jpg"))
+            assert process.wait(20) == 0
+    assert not list(tmp_path.rglob("*.jpg"))
+    assert not list((tmp_path / "temporary").iterdir())
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["letter.txt"]

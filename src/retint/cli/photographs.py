@@ -37,7 +37,7 @@ def colorize(
         list[PathOrUrl],
         typer.Argument(
             parser=path_or_url,
-            metavar="PATH",
+            metavar="PATH...",
             help="Photographs, and folders of them; with --engine ray, also URLs.",
         ),
     ],
@@ -192,6 +192,10 @@ def colorize(
         report=report,
     )
     refuse({"--watch": watch and dry_run}, "cannot be had with --dry-run")
+    refuse(
+        {"--hint": watch and hints, "--hints": watch and strokes},
+        "belongs to one photograph: leave out --watch",
+    )
 
     if engine is _Engine.ray:
         kept_out = {"--watch": watch, "--hint": hints, "--hints": strokes, "--provider": provider}

@@ -31,8 +31,8 @@ def serve(
         typer.Option(
             "--model",
             metavar="NAME|FILE",
-            help="A model that ships, or a model file; several to choose from, the first unless "
-            "another is asked for.",
+            help="A model that ships, a model file or a run folder; several to choose from, the "
+            "first unless another is asked for.",
         ),
     ] = None,
     provider: Provider = None,

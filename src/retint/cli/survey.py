@@ -56,7 +56,9 @@ def run_survey(
     ] = 200,
     practice: Annotated[int, typer.Option(min=0, help="Trials with feedback.")] = 10,
     trials: Annotated[int, typer.Option(min=1, help="Trials that count.")] = 40,
-    checks: Annotated[int, typer.Option(min=0, help="Trials of attention among these.")] = 4,
+    checks: Annotated[
+        int, typer.Option(min=0, help="Trials of attention in addition, at random places.")
+    ] = 4,
     seconds: Annotated[float, typer.Option(min=0.01, help="That each picture is shown.")] = 1.0,
     consent: Annotated[
         str | None, typer.Option(help="What raters agree to, in place of the page's own line.")
@@ -109,12 +111,12 @@ def report_survey(
     from retint.outputs import check_free
     from retint.survey.build import open_survey
     from retint.survey.report import results_of, sessions_table, table_of, write_report
-    from retint.survey.store import Store
+    from retint.survey.store import read_sessions
 
     target = out or folder / "report"
     check_free(target, overwrite=overwrite)
     opened = open_survey(folder)
-    results = results_of(opened, Store(opened).sessions())
+    results = results_of(opened, read_sessions(opened))
     print_table(table_of(results))
     print_table(sessions_table(results))
     typer.echo(results.line())

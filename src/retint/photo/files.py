@@ -189,8 +189,11 @@ def _read_sidecar(path: Path) -> bytes | None:
 def _write_sidecar(path: Path, xmp: bytes | None) -> None:
     """Before the picture itself, so that there is none without it; another's is never replaced."""
     sidecar = sidecar_of(path)
-    if sidecar.exists() and not read_provenance(sidecar.read_bytes()):
-        raise RetintError(f"{sidecar} exists and is not of retint: move it away")
+    if sidecar.exists():
+        found = sidecar.read_bytes()
+        # Without provenance, retint's own is the photograph's: it has nothing to lose.
+        if found != xmp and not read_provenance(found):
+            raise RetintError(f"{sidecar} exists and is not of retint: move it away")
     if xmp is None:
         sidecar.unlink(missing_ok=True)
         return

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +53,17 @@ def to_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint16:
         return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return pixels.astype(np.uint8, copy=False)
+
+
+def shrunk(pixels: Pixels, side: int) -> Pixels:
+    """Pixels with the long side at most `side`; a photograph that is small enough stays."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def is_grey(pixels: Pixels) -> bool:

@@ -31,7 +31,7 @@ from ray.exceptions import RayError, RayTaskError
 from retint import __version__
 from retint.batch import Manner, Outcome
 from retint.colorizer import Colorizer
-from retint.errors import RetintError, first_line
+from retint.errors import RetintError, first_line, last_line
 from retint.model import Model
 from retint.photo.provenance import now
 from retint.plan import Task
@@ -298,8 +298,7 @@ class _Crew:
             self._failed_starts = 0
             return
         self._failed_starts += 1
-        last = (str(error).strip().splitlines() or [repr(error)])[-1]
-        cause = last.removeprefix("retint.errors.RetintError: ")
+        cause = last_line(error).removeprefix("retint.errors.RetintError: ")
         if getattr(error, "actor_init_failed", False) or self._failed_starts > len(self._all):
             raise RetintError(f"a worker cannot start: {cause}") from error
 

@@ -130,6 +130,11 @@ class Urls(Places):
         put(lines, part)
         self._listed[_place(part.parent)][_place(part)[1]] = (len(lines), 0)
 
+    def cut(self, path: Path, size: int) -> None:
+        """Take off what was left unfinished; at a URL, parts are there whole or not at all."""
+        if not is_url(path):
+            super().cut(path, size)
+
     def _parts(self, path: Path) -> list[str]:
         """Names of the parts of a journal, in the order of their writing."""
         folder = path.with_suffix("")

@@ -10,7 +10,7 @@ from retint.batch import Manner, Outcome, colorize_tasks
 from retint.colorizer import Colorizer
 from retint.errors import RetintError
 from retint.photo import format_of, sidecar_of
-from retint.plan import Task
+from retint.plan import Task, exists_line
 from retint.scale.urls import fetch, fetch_if_there, is_url, put, remove, there
 
 
@@ -69,9 +69,7 @@ class _Staged:
             fetch(self._task.source, self.local.source)
         for target in self._task.targets:
             if is_url(target) and not overwrite and there(target):
-                raise RetintError(
-                    f"{target} exists: add --overwrite to replace it, or name another with -o"
-                )
+                raise RetintError(exists_line(target))
 
     def deliver(self, outcome: Outcome) -> Outcome:
         """Put the results where they belong, and name the files as the task does."""

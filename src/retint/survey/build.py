@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retint import __version__
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 from retint.evaluation.systems import (
     FolderSystem,
     JudgedPicture,
@@ -50,7 +50,8 @@ class Protocol:
     Attributes:
         practice: trials with feedback, which do not count.
         trials: trials that count, without feedback.
-        checks: trials of attention among these: the photograph against a rainbow across it.
+        checks: trials of attention in addition, at random places among those that count: the
+            photograph against a rainbow across it.
             Zhang et al. 2016 had them in 10% of the trials; pix2pix had none.
         seconds: that each picture is shown.
     """
@@ -96,7 +97,11 @@ class Survey:
 
     def picture(self, number: int, column: str) -> bytes:
         """A photograph as it is shown: the `TRUTH`, `WRONG`, or by the model of that name."""
-        return (self.folder / _PICTURES / self.file_name(number, column)).read_bytes()
+        return self.picture_path(number, column).read_bytes()
+
+    def picture_path(self, number: int, column: str) -> Path:
+        """Where it lies."""
+        return self.folder / _PICTURES / self.file_name(number, column)
 
     def file_name(self, number: int, column: str) -> str:
         """Name of that picture's file, which raters never get to know."""
@@ -149,12 +154,17 @@ def build_survey(
         RetintError: if `folder` holds something else, a model or a photograph cannot be used, or
             there are too few photographs.
     """
-    if (folder / _PICTURES / _DESCRIPTION).exists():
-        return _same(open_survey(folder), photographs, models, protocol, limit)
     pictures = folder / _PICTURES
-    left = partial_path(pictures, sole=True)  # of a run that was killed
-    if folder.exists() and any(path != left for path in folder.iterdir()):
-        raise RetintError(f"{folder} is in use and holds no survey: choose another --out")
+    try:
+        if (pictures / _DESCRIPTION).exists():
+            return _same(open_survey(folder), photographs, models, protocol, limit)
+        left = partial_path(pictures, sole=True)  # of a run that was killed
+        if folder.exists() and any(path != left for path in folder.iterdir()):
+            raise RetintError(f"{folder} is in use and holds no survey: choose another --out")
+    except OSError as error:
+        raise RetintError(
+            f"{folder} cannot be used: {first_line(error)}: choose another --out"
+        ) from error
     systems = open_systems(list(models))
     names = tuple(system.name for system in systems)
     if len({*names, TRUTH, WRONG}) < len(names) + 2:

@@ -14,11 +14,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from PIL import Image
 
 from retint.outputs import write_files
 from retint.pages import render
-from retint.photo import Photo, encode_photo
+from retint.photo import Photo, encode_photo, read_photo
 from retint.survey.build import SIZE, TRUTH, Survey
 from retint.survey.statistics import Interval, Power, cluster_bootstrap, power, wilson
 from retint.survey.store import Session
@@ -242,7 +241,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
     """Write results.json, pictures.csv and report.html into a folder.
 
     Raises:
-        RetintError: if it cannot be written.
+        RetintError: if it cannot be written, or a picture of the survey cannot be read.
     """
     values = {
         "protocol": results.line(),
@@ -298,12 +297,11 @@ def _shown(survey: Survey, picture: PictureRate) -> dict[str, str]:
     """A photograph on the page, its pictures as JPEG in base64."""
     return {
         "title": f"{picture.name}: fooled {picture.fooled} of {picture.trials}",
-        "truth": _jpeg(survey.picture(picture.number, TRUTH)),
-        "colored": _jpeg(survey.picture(picture.number, picture.model)),
+        "truth": _jpeg(survey.picture_path(picture.number, TRUTH)),
+        "colored": _jpeg(survey.picture_path(picture.number, picture.model)),
     }
 
 
-def _jpeg(png: bytes) -> str:
-    with Image.open(io.BytesIO(png)) as image:
-        photo = Photo(np.asarray(image), "JPEG")
+def _jpeg(png: Path) -> str:
+    photo = Photo(read_photo(png).pixels, "JPEG")
     return base64.b64encode(encode_photo(photo, quality=85)).decode()

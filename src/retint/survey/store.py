@@ -9,8 +9,9 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
 from retint.databases import check_database
@@ -42,6 +43,16 @@ create table if not exists trials (
 );
 """
 _COLUMNS = "number, kind, picture, real, first, left, right, views, answer, milliseconds"
+_TABLES = {"sessions": "id, model, day", "trials": _COLUMNS}
+# What SQLite says where the file may be whole, but cannot be got at.
+_OUT_OF_REACH = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
 
 
 @dataclass(frozen=True)
@@ -86,9 +97,9 @@ class Store:
         try:
             self._database = sqlite3.connect(file, check_same_thread=False)
             self._database.executescript(_SCHEMA)
-            check_database(self._database, {"sessions": "id, model, day", "trials": _COLUMNS})
+            check_database(self._database, _TABLES)
         except sqlite3.Error as error:
-            raise RetintError(f"{file} cannot be used ({error}): move it away") from error
+            raise _unusable(file, error) from error
 
     def begin(self) -> tuple[str, Session]:
         """Begin a session with a model that has had the fewest; give its secret id, too."""
@@ -115,8 +126,7 @@ class Store:
     def sessions(self) -> list[Session]:
         """All sessions, in the order they began."""
         with self._transaction() as database:
-            found = database.execute("select id, model from sessions order by rowid").fetchall()
-            return [_session(database, id_, model) for id_, model in found]
+            return _sessions(database)
 
     def count_view(self, id_: str, number: int) -> None:
         """Write down that a trial is being shown."""
@@ -147,6 +157,42 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._database:
             yield self._database
+
+
+def read_sessions(survey: Survey) -> list[Session]:
+    """All sessions of a survey, which may go on, in the order they began; nothing is written.
+
+    Raises:
+        RetintError: if the answers cannot be read.
+    """
+    file = survey.folder / NAME
+    if not file.exists():  # nobody was asked yet
+        return []
+    # Without a log of what is still to be written into it, SQLite needs to make none: it could
+    # not in a folder that may only be read.
+    logged = file.with_name(f"{NAME}-wal").exists()
+    address = file.absolute().as_uri() + ("?mode=ro" if logged else "?mode=ro&immutable=1")
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            check_database(database, _TABLES)
+            return _sessions(database)
+    except sqlite3.Error as error:
+        raise _unusable(file, error) from error
+
+
+def _unusable(file: Path, error: sqlite3.Error) -> RetintError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    mend = (
+        "see whether you may use its folder, and whether the disk is full"
+        if code in _OUT_OF_REACH
+        else "move it away"
+    )
+    return RetintError(f"{file} cannot be used ({error}): {mend}")
+
+
+def _sessions(database: sqlite3.Connection) -> list[Session]:
+    found = database.execute("select id, model from sessions order by rowid").fetchall()
+    return [_session(database, id_, model) for id_, model in found]
 
 
 def _session(database: sqlite3.Connection, id_: str, model: str) -> Session:

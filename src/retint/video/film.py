@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,11 @@ _MISSING = 0.5  # seconds; a film that ends this much early is not whole
 _ANEW = Fraction(
     1, 5
 )  # of a second; times that go back by more are those of the next part of a joined film
+_LEAP = 3600  # seconds; so are times that go ahead by more
+_APART = 2  # seconds between sound and frames that lie side by side in a file, at most
+# libav would take a part whose clock is lower for one whose clock of 33 bits ran over, and put it
+# a day later.
+_AS_THEY_ARE = {"correct_ts_overflow": "0"}
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
 
@@ -72,7 +79,7 @@ class Film:
                 raise RetintError(f"{path} is a folder where a film is wanted")
             if path.suffix.lower() in SUFFIXES:  # libav would take it for a film of one frame
                 raise RetintError(f"{path} is a photograph: colour it with retint {path}")
-            self._container = av.open(str(path), "r", **TEXT)
+            self._container = av.open(str(path), "r", options=_AS_THEY_ARE, **TEXT)
         # A cover picture in a sound file is a video stream, too, but no film.
         pictures = av.stream.Disposition.attached_pic
         streams = [s for s in self._container.streams.video if not s.disposition & pictures]
@@ -80,12 +87,13 @@ class Film:
             raise RetintError(f"{path} has no video that can be read")
         self._stream = streams[0]
         self._stream.thread_type = "AUTO"
+        self._stream.codec_context.copy_opaque = True
         self.width, self.height = self._stream.width, self._stream.height
         self.time_base = self._stream.time_base or Fraction(1, 1000)
         self.rate = self._stream.guessed_rate or Fraction(25)
         self._to_rgb, self._to_yuv = VideoReformatter(), VideoReformatter()
         self.damaged = False
-        self._shifts: list[Fraction] = []  # seconds, of each further part of a joined film
+        self._parts: list[_Part] = []  # the further ones of a joined film
         self.quarter_turns = 0
         self.display_matrix: list[int] | None = None
         self.length = self._stream.frames or round((self._declared_end() or 0) * self.rate)
@@ -105,20 +113,28 @@ class Film:
         tick = max(1, round(1 / (self.rate * self.time_base)))
         end = last = None
         shift = 0
-        for raw in self._decoded():
+        for raw, following in pairwise(chain(self._decoded(), [None])):
+            assert raw is not None
             if last is None:
                 self._note_turn(raw)
             start = raw.pts + shift if raw.pts is not None else end if end is not None else 0
-            if last is not None and end is not None and start < last - _ANEW / self.time_base:
-                shift, start = shift + end - start, end
-                self._shifts.append(shift * self.time_base)
+            gap = (start - last) * self.time_base if last is not None else Fraction(0)
+            if last is not None and end is not None and abs(gap) > _ANEW:
+                then = following.pts if following is not None else None
+                if then is not None and _strays(last, start, then + shift):
+                    start = end
+                elif gap < -_ANEW or gap > _LEAP:
+                    shift, start = shift + end - start, end
+                    self._parts.append(_Part(_place_of(raw), shift * self.time_base))
             if last is not None and start <= last:
                 start = last + 1  # encoders refuse time that stands still
             end, last = start + (raw.duration or tick), start
             yield Frame(raw, start, end)
         declared = self._declared_end()
-        if declared is not None and (end is None or end * self.time_base < declared - _MISSING):
-            self.damaged = True
+        if declared is not None:
+            # Of a joined film, libav may tell the end by the clock of its last part.
+            seen = max(end, end - shift) if end is not None else None
+            self.damaged |= seen is None or seen * self.time_base < declared - _MISSING
 
     def pixels(self, frame: Frame) -> Pixels:
         """Grey (H, W) where the frame is grey, else (H, W, 3) sRGB."""
@@ -172,16 +188,22 @@ class Film:
         """
         if not copies:
             return
-        clocks = {index: _Clock(self._shifts) for index in copies}
-        with av.open(str(self.path), "r", **TEXT) as container:
+        clocks = {index: _Clock() for index in copies}
+        places, parts = _Places(), _Parts(self._parts)
+        wanted = (self._stream.index, *copies)
+        with av.open(str(self.path), "r", options=_AS_THEY_ARE, **TEXT) as container:
             try:
-                for packet in container.demux([container.streams[index] for index in copies]):
+                for packet in container.demux([container.streams[index] for index in wanted]):
                     index = packet.stream_index
                     if not packet.size or packet.dts is None:
                         continue
-                    clock = clocks[index]
-                    if not clock.sets(packet):
-                        self.damaged |= not clock.parts  # where parts meet, they may overlap
+                    place, time = places.of(packet), packet.dts * packet.time_base
+                    if index == self._stream.index:
+                        parts.note_frame(place, time)
+                        continue
+                    shift = round(parts.shift_of(place, time) / packet.time_base)
+                    if not clocks[index].sets(packet, shift):
+                        self.damaged |= not self._parts  # where parts meet, they may overlap
                         continue
                     packet.stream = copies[index]
                     yield packet
@@ -220,8 +242,10 @@ class Film:
         return chapters
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
+        places = _Places()
         try:
             for packet in self._container.demux(self._stream):
+                packet.opaque = places.of(packet)  # the frame has it, too, whenever it comes out
                 try:
                     yield from packet.decode() if packet.size else ()
                 except av.FFmpegError:
@@ -258,39 +282,82 @@ class Film:
         return (_PAL, _PAL, _NTSC) if stream.height == 576 else (_NTSC, _NTSC, _NTSC)
 
 
-class _Clock:
-    """The times of a stream's packets, without those that go back, which muxers refuse.
-
-    Args:
-        shifts: seconds by which the frames of each further part were moved.
+@dataclass(frozen=True)
+class _Part:
+    """A further part of a joined film.
 
     Attributes:
-        parts: how many further parts there were so far.
+        place: of its first frame in the file, in bytes.
+        shift: seconds by which it is moved.
     """
 
-    def __init__(self, shifts: Sequence[Fraction]) -> None:
-        self.parts = 0
-        self._shifts = shifts
-        self._shift = 0
+    place: int
+    shift: Fraction
+
+
+class _Places:
+    """Where packets lie in the file; those that have no place of their own follow the last."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}
+
+    def of(self, packet: av.Packet[Any]) -> int:
+        """The place of the next packet, in bytes."""
+        if packet.pos is not None and packet.pos >= 0:
+            self._last[packet.stream_index] = packet.pos
+        return self._last.get(packet.stream_index, 0)
+
+
+class _Parts:
+    """Finds by how much what lies among the frames of a joined film is moved with them."""
+
+    def __init__(self, further: Sequence[_Part]) -> None:
+        self._begins = [part.place for part in further]
+        self._shifts = [Fraction(0), *(part.shift for part in further)]
+        self._now: Fraction | None = None
+
+    def note_frame(self, place: int, time: Fraction) -> None:
+        """Say that there is a frame, at a time in seconds."""
+        self._now = time + self._by_place(place)
+
+    def shift_of(self, place: int, time: Fraction) -> Fraction:
+        """Seconds by which a packet of another stream is to be moved."""
+        shift, now = self._by_place(place), self._now
+        if now is None or abs(time + shift - now) <= _APART:
+            return shift
+        # Where parts meet, sound may lie before the frames of its part, or after.
+        return min((shift, *self._shifts), key=lambda other: abs(time + other - now))
+
+    def _by_place(self, place: int) -> Fraction:
+        return self._shifts[bisect_right(self._begins, place)]
+
+
+class _Clock:
+    """The times of a stream's packets, without those that go back, which muxers refuse."""
+
+    def __init__(self) -> None:
         self._earliest: int | None = None
 
-    def sets(self, packet: av.Packet[Any]) -> bool:
-        """Move a packet to its time; whether there is room for it."""
+    def sets(self, packet: av.Packet[Any], shift: int) -> bool:
+        """Move a packet by `shift` ticks; whether there is room for it."""
         assert packet.dts is not None
-        earliest, dts = self._earliest, packet.dts + self._shift
-        if earliest is not None and dts < earliest - _ANEW / packet.time_base:
-            if self.parts < len(self._shifts):  # as the frames, so that sound stays with them
-                self._shift = round(self._shifts[self.parts] / packet.time_base)
-            else:
-                self._shift += earliest - dts
-            self.parts += 1
-            dts = packet.dts + self._shift
-        if earliest is not None and dts < earliest:
+        dts = packet.dts + shift
+        if self._earliest is not None and dts < self._earliest:
             return False
         self._earliest = dts + (packet.stream.type == "audio")
         packet.dts = dts
-        packet.pts = packet.pts + self._shift if packet.pts is not None else None
+        packet.pts = packet.pts + shift if packet.pts is not None else None
         return True
+
+
+def _strays(last: int, start: int, then: int) -> bool:
+    """Whether a frame's time is wrong: that of the next one is nearer to the last frame's."""
+    return abs(then - start) >= abs(then - last)
+
+
+def _place_of(frame: av.VideoFrame) -> int:
+    place: Any = frame.opaque
+    return place or 0
 
 
 def describe_film(path: Path) -> dict[str, str]:

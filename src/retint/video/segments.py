@@ -21,7 +21,7 @@ from retint.locks import locked
 from retint.video.film import Film, Frame, Pixels
 from retint.video.stabilize import Look
 from retint.video.writing import Encoder
-from retint.whole import replace_whole
+from retint.whole import replace_whole, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -100,14 +100,18 @@ class Work:
         """Count the file that `begin` named as finished."""
         assert state.look is not None
         path = self._path(".nut")
-        # In this order: whenever the run is killed, the last segment has its state.
-        np.savez(
-            path.with_suffix(".npz"),
-            frames=state.frames,
-            end=state.end,
-            lightness=state.look.lightness,
-            ab=state.look.ab,
-        )
+        # In this order: whenever the run is killed, or power fails, the last segment has its state.
+        with (
+            whole_file(path.with_suffix(".npz"), sole=True) as beside,
+            beside.open("wb") as stream,
+        ):
+            np.savez(
+                stream,
+                frames=state.frames,
+                end=state.end,
+                lightness=state.look.lightness,
+                ab=state.look.ab,
+            )
         replace_whole(self.begin(), path)
         if self.segments:
             self.segments[-1].with_suffix(".npz").unlink(missing_ok=True)

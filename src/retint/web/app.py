@@ -22,10 +22,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from retint import __version__
 from retint.colorizer import Colorizer
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 from retint.web.darkroom import Darkroom
 from retint.web.guard import Guard
 from retint.web.jobs import DONE, File, Job, JobStore, JobWorker, StorageError
@@ -103,7 +104,7 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
     service = Service(colorizers, settings)
     store = JobStore(settings.data, settings.keep_seconds, settings.open_jobs)
     worker = JobWorker(store, service)
-    uploads = _prepare_gradio()
+    uploads = _prepare_gradio(settings.data)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -111,8 +112,8 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
         yield
         await asyncio.to_thread(worker.stop)
         await asyncio.to_thread(service.close)
-        store.close()
         shutil.rmtree(uploads, ignore_errors=True)
+        store.close()  # last: by now another service may have the folder
 
     app = FastAPI(
         title="retint",
@@ -147,14 +148,25 @@ def create_app(colorizers: Sequence[Colorizer], settings: Settings) -> FastAPI:
     return app
 
 
-def _prepare_gradio() -> Path:
-    """Keep Gradio from the network, and what is dropped on the page in a folder of this service."""
+def _prepare_gradio(data: Path) -> Path:
+    """Keep Gradio from the network, and what is dropped on the page in a folder of this service.
+
+    What a killed service left there goes: the folder of the jobs has one service at a time.
+    """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     # Never a folder that is named there already: it is another's, and this one is removed.
-    folder = tempfile.mkdtemp(prefix="retint-page-")
-    os.environ["GRADIO_TEMP_DIR"] = folder
-    return Path(folder)
+    folder = data.resolve() / "retint-page"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise RetintError(
+            f"{folder} cannot hold what is dropped on the page ({first_line(error)}): choose "
+            "another --data"
+        ) from error
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    return folder
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -229,7 +241,9 @@ def _add_colorize(app: FastAPI, service: Service, settings: Settings) -> None:
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait((doing, gone), timeout=settings.seconds, return_when=FIRST_COMPLETED)
-            if not doing.done():  # where the client is gone, nobody reads this
+            if not doing.done():
+                if gone.done():
+                    raise ClientDisconnect
                 line = "this photograph takes too long: make it a job"
                 raise HTTPException(503, line, {"Retry-After": "60"})
             result = doing.result()

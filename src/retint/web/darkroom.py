@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import cv2
 from numpy.typing import NDArray
 
-from retint.colorizer import View
+from retint.colorizer import View, complete
 from retint.errors import RetintError
 from retint.hints import Hint
 from retint.merge import Coloring, merge
 from retint.photo import Photo, encode_photo
-from retint.photo.picture import to_8_bit
+from retint.photo.picture import shrunk, to_8_bit
 from retint.tone import Kind, kind_of
 from retint.web.names import result_name
 from retint.web.service import Result, Service, Wish
@@ -112,15 +111,12 @@ class Darkroom:
 
     async def file(self, photograph: Photograph, wish: Wish) -> tuple[Result, str]:
         """What `retint colorize` writes of the photograph, and the name of the file."""
-        data = await self._service.run(photograph.path.read_bytes)
+        data = await self._service.run(_bytes_of, photograph.path)
         result = await self._service.colorize(data, replace(wish, recolor=True))
         return result, result_name(photograph.name, result.suffix)
 
     def _read(self, path: Path) -> Photo:
-        try:
-            return self._service.read(path.read_bytes())
-        except OSError as error:
-            raise RetintError("the photograph was removed meanwhile: drop it again") from error
+        return self._service.read(_bytes_of(path))
 
     def _show_before(self, photograph: Photograph, whole: bool) -> bytes:
         if whole:
@@ -128,12 +124,11 @@ class Darkroom:
         return _jpeg(self._small(photograph, None, False, None).before)
 
     def _show_after(self, photograph: Photograph, wish: Wish, side: int) -> bytes:
-        options = wish.options
-        how = wish.model, options.get("keep_tone", False), options.get("detail")
-        hints = tuple(options.get("hints", ()))
-        coloring = self._colorings(photograph, *how, options.get("seed"), hints)
+        options = complete(wish.options)
+        how = wish.model, options["keep_tone"], options["detail"]
+        coloring = self._colorings(photograph, *how, options["seed"], tuple(options["hints"]))
         pixels = self._small(photograph, *how).pixels
-        return _jpeg(_shrunk(merge(pixels, coloring, options.get("strength", 1.0)), side))
+        return _jpeg(to_8_bit(shrunk(merge(pixels, coloring, options["strength"]), side)))
 
     def _make_small(
         self, photograph: Photograph, model: str | None, keep_tone: bool, detail: int | None
@@ -142,7 +137,8 @@ class Darkroom:
         pixels, view = self._service.colorizer(model).view(
             photo.pixels, keep_tone=keep_tone, detail=detail
         )
-        return _Small(_shrunk(photo.pixels, SIDE), _shrunk(pixels, SIDE), view)
+        before, toneless = (to_8_bit(shrunk(one, SIDE)) for one in (photo.pixels, pixels))
+        return _Small(before, toneless, view)
 
     def _make_coloring(
         self,
@@ -157,14 +153,11 @@ class Darkroom:
         return self._service.colorizer(model).coloring(view, seed, hints)
 
 
-def _shrunk(pixels: Pixels, side: int) -> Pixels:
-    """Pixels in 8 bits, the long side at most `side`."""
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return to_8_bit(pixels)
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RetintError("the photograph was removed meanwhile: drop it again") from error
 
 
 def _jpeg(pixels: Pixels) -> bytes:

@@ -88,7 +88,7 @@ class Guard:
                 self._admit(scope["method"], headers)
             most = self._admit_length(scope, headers)
             deadline = asyncio.get_running_loop().time() + self._settings.seconds
-            counted = _counted(receive, most, deadline)
+            counted = _counted(receive, most, deadline) if _has_body(headers) else receive
             await app(scope, counted, request.send)
         except _RefusedError as refused:
             await request.refuse(refused.status, refused.error, receive)
@@ -182,6 +182,11 @@ async def _throw_away(receive: Receive) -> None:
         async with asyncio.timeout(_LINGER):
             while (await receive()).get("more_body", False):
                 pass
+
+
+def _has_body(headers: MutableMapping[str, bytes]) -> bool:
+    """Whether anything is uploaded; where nothing is, no deadline may end a long answer."""
+    return "transfer-encoding" in headers or headers.get("content-length", b"0") != b"0"
 
 
 def _counted(receive: Receive, most: int, deadline: float) -> Receive:

@@ -11,14 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
 from retint.databases import check_database
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 from retint.locks import locked
 from retint.web.service import BusyError, Service, Wish
 from retint.whole import whole_file
@@ -237,6 +237,14 @@ class JobStore:
             )
         return 0 if found is None else int(found[0])
 
+    def take_back(self, id_: str, number: int) -> None:
+        """Write down that the service has not ended in the last attempt at a photograph."""
+        with self._transaction() as database:
+            database.execute(
+                "update files set attempts = attempts - 1 where job = ? and number = ?",
+                (id_, number),
+            )
+
     def read(self, id_: str, number: int) -> bytes:
         """A photograph of a job."""
         return (self._folder / id_ / f"{number}.in").read_bytes()
@@ -340,10 +348,11 @@ class JobWorker:
                     self._do(*waiting)
             except Exception:  # such as a full disk: what waits is tried again
                 log.exception("a job could not go on")
+                self._take_back()
                 self._wake.wait(_LOOK_EVERY)
 
     def _do(self, id_: str, number: int, wish: str) -> None:
-        if self._begun != (id_, number):  # it is tried again where only the disk was full
+        if self._begun != (id_, number):  # or it is the same attempt, which could not be taken back
             before = self._store.attempt(id_, number)
             if before >= _MOST_ATTEMPTS:  # or else it would end the service for ever
                 line = "the service ended while it coloured this photograph: send it smaller"
@@ -354,6 +363,12 @@ class JobWorker:
             data = self._store.read(id_, number)
         except FileNotFoundError:
             self._store.finish(id_, number, File(number, "", FAILED, _REMOVED), None)
+            return
+        except (OSError, MemoryError) as error:  # the others are not to wait for it
+            log.exception("photograph %d of job %s cannot be read", number + 1, id_)
+            cause = first_line(error)
+            line = f"it cannot be read from the service's folder ({cause}): send it again"
+            self._store.finish(id_, number, File(number, "", FAILED, line), None)
             return
         try:
             result = self._service.work(data, _from_json(wish))
@@ -366,6 +381,13 @@ class JobWorker:
         else:
             done = File(number, "", DONE, None, result.suffix, result.media_type)
             self._store.finish(id_, number, done, result.data)
+
+    def _take_back(self) -> None:
+        """Count no attempt where the service did not end: only a result could not be stored."""
+        if self._begun is not None:
+            with suppress(StorageError):
+                self._store.take_back(*self._begun)
+                self._begun = None
 
 
 def _copy(source: Path | BinaryIO, target: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from retint.errors import RetintError
+from retint.hints import lines_of_hints
 from retint.photo import SUFFIXES
 from retint.web.darkroom import Darkroom
 from retint.web.service import BusyError
@@ -178,5 +179,5 @@ def _load(sitting: Sitting, path: str) -> Sitting:
     file = Path(path)
     if file.stat().st_size > _LARGEST_HINTS:
         raise RetintError(f"the file of hints is too large: at most {MOST_HINTS} are taken")
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    return sitting.with_hints([line.strip() for line in lines if line.strip()])
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    return sitting.with_hints(lines_of_hints(text, file.name))

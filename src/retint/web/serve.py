@@ -6,7 +6,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -25,34 +26,55 @@ def serve(
     """Open the models and answer until SIGTERM or SIGINT; what is in work then is finished.
 
     Raises:
-        RetintError: if a model cannot be opened or the address not be had.
+        RetintError: if a model cannot be opened, two have one name, or the address not be had.
     """
-    providers = [provider] if provider else None
-    app = create_app([Colorizer(model, providers) for model in models], settings)
-    listen(app, host, port, app.state.end_streams)
+    with _bound(host, port) as listener:  # first: models take a while to open
+        app = create_app(_opened(models, [provider] if provider else None), settings)
+        _answer(app, listener, app.state.end_streams)
 
 
-def listen(
-    app: FastAPI, host: str, port: int, end_streams: Callable[[], None] = lambda: None
-) -> None:
+def _opened(models: Sequence[str], providers: list[str] | None) -> list[Colorizer]:
+    """The models; clients ask for them by the names that their recipes gave them."""
+    opened: dict[str, Colorizer] = {}
+    for model in models:
+        colorizer = Colorizer(model, providers)
+        name = colorizer.model.card["name"]
+        if name in opened:
+            raise RetintError(
+                f"--model {model} has the same name as another, '{name}', from its recipe: leave "
+                "one out, or train with --set name=OTHER"
+            )
+        opened[name] = colorizer
+    return list(opened.values())
+
+
+def listen(app: FastAPI, host: str, port: int) -> None:
     """Answer at an address until SIGTERM or SIGINT, and say which it is.
 
     Args:
         app: what answers.
         host: address to listen at.
         port: of the address; 0 for one that is free.
-        end_streams: called at the end, before connections are waited for.
 
     Raises:
         RetintError: if it cannot be had.
     """
-    listener = _listen(host, port)
+    with _bound(host, port) as listener:
+        _answer(app, listener)
+
+
+def _answer(
+    app: FastAPI, listener: socket.socket, end_streams: Callable[[], None] = lambda: None
+) -> None:
+    """Answer until told to stop; `end_streams` is called then, before connections are awaited."""
+    address, chosen = listener.getsockname()[:2]
+    with _address_wanted(address, chosen):
+        listener.listen()
     if not logging.getLogger("retint").handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(message)s"))
         logging.getLogger("retint").addHandler(handler)
     logging.getLogger("retint.web").setLevel(logging.INFO)
-    address, chosen = listener.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     logging.getLogger("retint.web").info("listening at http://%s:%d", shown, chosen)
     config = uvicorn.Config(
@@ -81,16 +103,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that has the address, and takes no connections yet."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with ExitStack() as opened, _address_wanted(host, port):
+        opened.enter_context(listener).bind((host, port))
+        opened.pop_all()
+    return listener
+
+
+@contextmanager
+def _address_wanted(host: str, port: int) -> Iterator[None]:
     try:
-        listener.bind((host, port))
-        listener.listen()
+        yield
     except OSError as error:
-        listener.close()
         raise RetintError(
             f"cannot listen at {host}, port {port} ({error.strerror}): choose another --port"
         ) from error
-    return listener

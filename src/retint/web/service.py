@@ -11,17 +11,9 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from retint.colorizer import Colorizer, Options
 from retint.errors import RetintError, lacks_memory
-from retint.photo import (
-    FORMATS,
-    QUALITY,
-    Photo,
-    encode_photo,
-    read_photo,
-    read_sizes,
-    with_pages_of,
-)
+from retint.photo import FORMATS, QUALITY, Photo, encode_photo, read_photo, read_sizes
 from retint.photo.provenance import read_provenance
-from retint.recolor import all_coloured, coloured_pages
+from retint.recolor import all_coloured, what_to_color
 from retint.web.settings import Settings
 
 RETRY_AFTER = 5  # seconds; a guess at when a place is free again
@@ -151,13 +143,12 @@ class Service:
 
     def _work(self, data: bytes, wish: Wish) -> Result:
         photo = self.read(data)
-        coloured = () if wish.recolor else coloured_pages(photo)
-        if all_coloured(photo, coloured):
-            raise RetintError("the picture has colours already: ask for recolor to replace them")
         format_name = wish.format_name or photo.format
-        fitting = with_pages_of(photo, format_name)
+        fitting, kept = what_to_color(photo, format_name, recolor=wish.recolor)
+        if all_coloured(fitting, kept):
+            raise RetintError("the picture has colours already: ask for recolor to replace them")
         colorizer = self.colorizer(wish.model)
-        colored = colorizer.colorize_photo(fitting, keep=coloured, **wish.options)
+        colored = colorizer.colorize_photo(fitting, keep=kept, **wish.options)
         rows, columns = colored.pixels.shape[:2]
         encoded = encode_photo(colored, format_name, wish.quality)
         return Result(encoded, format_name, columns, rows, read_provenance(colored.xmp))

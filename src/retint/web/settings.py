@@ -23,7 +23,7 @@ class Settings:
         open_jobs: jobs that are not finished, at a time.
         workers: photographs in work at a time.
         waiting: requests that wait for a worker; more are sent away.
-        seconds: for a request, its upload included.
+        seconds: for the upload of a request; as many for the photograph in it to be coloured.
         keep_seconds: after which a finished job and its files are removed.
     """
 
