@@ -239,15 +239,15 @@ def test_runs_are_compared(photographs, tmp_path):
     for name, epochs in (("short [v1]", 1), ("long", 2)):
         recipe = load_recipe("unet-gan", (*TINY, f"stages.0.epochs={epochs}"))
         train(photographs, recipe, tmp_path / name, cache=tmp_path)
-    done = retint("compare", tmp_path / "short", tmp_path / "long", "-o", tmp_path / "out")
+    done = retint("compare", tmp_path / "short [v1]", tmp_path / "long", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "short [v1]" in done.stdout  # which might be taken for markup
     for graph in ("graph-4-g.png", "graph-5-d-and-g-gan.png"):
         with Image.open(tmp_path / "out" / graph) as picture:
             assert picture.width > 500
-    done = retint("compare", tmp_path / "short", tmp_path / "long", "-o", tmp_path / "out")
+    done = retint("compare", tmp_path / "short [v1]", tmp_path / "long", "-o", tmp_path / "out")
     fails_in_one_line(done, "holds graphs", "--overwrite")
-    done = retint("compare", tmp_path / "short", tmp_path / "nothing", "-o", tmp_path / "new")
+    done = retint("compare", tmp_path / "short [v1]", tmp_path / "nothing", "-o", tmp_path / "new")
     fails_in_one_line(done, "nothing", "not a run folder")
 
 
