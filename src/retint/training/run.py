@@ -121,12 +121,15 @@ class Run:
         """Write what the run is, or check that the one in the folder has the same photographs.
 
         Raises:
-            RetintError: if it has others.
+            RetintError: if it has others, or cannot be written.
         """
-        self.grids.mkdir(exist_ok=True)
-        self.graphs.mkdir(exist_ok=True)
         if self._recipe.exists() and self.checkpoint.exists():
             facts = self._carried_on(facts)
+        try:
+            self.grids.mkdir(exist_ok=True)
+            self.graphs.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
         write_text(self._recipe, recipe.to_yaml())
         write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
 
