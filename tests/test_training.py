@@ -262,8 +262,9 @@ def test_resuming_takes_the_recipe_of_the_run(photographs, tmp_path):
     assert again.returncode == 0
     assert f"{tmp_path / 'run'} is complete already, 1 of 1 epochs" in again.stderr
     assert "generator.onnx" in again.stderr
-    done = retint("train", tmp_path / "nothing", "--out", tmp_path / "other", "--resume")
-    assert "nothing to resume" in done.stderr
+    nothing = ("train", tmp_path / "nothing", "--out", tmp_path / "other", "--resume")
+    fails_in_one_line(retint(*nothing), "there is no run in", "check --out")
+    assert "nothing to resume" in retint(*nothing, "--recipe", "unet-gan").stderr
 
 
 def test_a_finished_run_is_not_overwritten(photographs, tmp_path):

@@ -435,6 +435,14 @@ def test_an_output_that_exists_is_kept(clip):
     assert len(read_clip(result)) == 6
 
 
+def test_a_film_goes_into_a_folder_and_is_no_photograph(clip, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert retint_here("video", clip, "-o", tmp_path / "out").returncode == 0
+    assert len(read_clip(tmp_path / "out" / "film-color.mp4")) == 6
+    done = retint_here("colorize", clip, "-o", tmp_path / "other.mp4")
+    fails_in_one_line(done, f"is a film: colour it with retint video {clip}")
+
+
 def test_a_film_cut_short_is_coloured_as_far_as_it_goes(tmp_path):
     clip = write_clip(tmp_path / "film.mkv", pan("cat", 20), codec="ffv1")
     data = clip.read_bytes()

@@ -25,7 +25,7 @@ _PAINTED = 1e-3
 _REACH = 0.6  # of the short side: how far a hint reaches over an even surface
 _EDGE = 9.0  # a step of L between neighbouring cells that ends its reach
 
-_HINT = re.compile(r"(\d{1,9}),(\d{1,9}),#?([0-9a-fA-F]{6})")
+_HINT = re.compile(r"(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*#?([0-9a-fA-F]{6})")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Hint:
 def parse_hint(text: str) -> Hint:
     """Read a hint written as `x,y,#rrggbb`.
 
-    >>> parse_hint("120,80,#3060c0")
+    >>> parse_hint("120, 80, #3060c0")
     Hint(x=120, y=80, color=(48, 96, 192), radius=None)
 
     Raises:

@@ -222,7 +222,10 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
             )
     if not path.is_file():
         known = ", ".join(list_models()) or "none"
-        raise RetintError(f"no model '{name_or_path}': give an .onnx file, or one of: {known}")
+        raise RetintError(
+            f"no model '{name_or_path}': there is no such file or run folder, and by name there "
+            f"are: {known}"
+        )
     return Model(path, providers)
 
 

@@ -20,7 +20,7 @@ def video(
             "--out",
             "-o",
             metavar="OUT",
-            help="The .mp4, .m4v, .mkv or .mov to write; by default beside the film.",
+            help="The .mp4, .m4v, .mkv or .mov to write, or a folder; by default beside the film.",
         ),
     ] = None,
     model: Model = "default",
@@ -38,11 +38,14 @@ def video(
     """
     log_details(verbose)
     with needs_extra("video", "video"):
+        from retint.places import HERE
         from retint.progress import Progress
         from retint.video import Film, FilmOptions, colorize_film, output_path
 
     with Film(source) as film, Progress().task("colouring", film.length) as advance:
-        target = out or output_path(source)
+        target = output_path(source)
+        if out is not None:
+            target = out / target.name if HERE.is_folder(out) else out
         colorize_film(
             film,
             target,

@@ -18,7 +18,7 @@ _GOES_ON = {
     **dict.fromkeys(("video", "reproduce"), "the same command goes on where it was"),
     "train": "--resume goes on from the last checkpoint",
 }
-_FILMS = (
+FILMS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm", ".ts", ".m2ts", ".mts"),
     *(".vob", ".wmv", ".flv", ".3gp", ".ogv"),
 )
@@ -36,7 +36,7 @@ class Group(TyperGroup):
         there = os.path.exists(first)  # noqa: PTH110 - of too long a name it is False
         is_path = "/" in first or Path(first).suffix or there
         if first not in self.commands and is_path:
-            is_film = Path(first).suffix.lower() in _FILMS
+            is_film = Path(first).suffix.lower() in FILMS
             # What begins with a dash came after "--", which is gone by now.
             args = ["video" if is_film else "colorize", *["--"] * first.startswith("-"), *args]
         elif first not in self.commands and not first.startswith("-"):

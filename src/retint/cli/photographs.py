@@ -11,6 +11,7 @@ import typer
 from retint.cli import options
 from retint.cli.console import log_details, warn
 from retint.cli.extras import needs_extra
+from retint.cli.group import FILMS
 from retint.cli.options import (
     Model,
     PathOrUrl,
@@ -20,6 +21,7 @@ from retint.cli.options import (
     Verbose,
     refuse,
 )
+from retint.errors import RetintError
 
 
 def path_or_url(text: str | Path) -> Path:
@@ -191,6 +193,8 @@ def colorize(
         provenance=not no_provenance,
         report=report,
     )
+    if all(path.suffix.lower() in FILMS and not request.places.is_folder(path) for path in paths):
+        raise RetintError(f"{paths[0]} is a film: colour it with retint video {paths[0]}")
     refuse({"--watch": watch and dry_run}, "cannot be had with --dry-run")
     refuse(
         {"--hint": watch and hints, "--hints": watch and strokes},

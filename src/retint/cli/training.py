@@ -12,6 +12,7 @@ import typer
 from retint.cli.console import log_details, print_table
 from retint.cli.extras import needs_extra
 from retint.cli.options import PathOrUrl, Photos, Verbose, path_or_url
+from retint.errors import RetintError
 
 
 def train(
@@ -50,6 +51,8 @@ def train(
         from retint.training.recipe import load_recipe
 
     own = out / "recipe.yaml"
+    if resume and not (recipe or own.exists()):
+        raise RetintError(f"there is no run in {out}: check --out, or leave out --resume")
     if resume and not (out / "checkpoint.pt").exists() and os.environ.get("RANK", "0") == "0":
         typer.echo(f"nothing to resume in {out}: starting anew", err=True)
     name = recipe or (str(own) if resume and own.exists() else "default")

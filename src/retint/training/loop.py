@@ -300,8 +300,8 @@ class _Training:
         self.run.close()
         if self.accelerator.is_main_process:
             write_page(self.run.folder, self.recipe, None)
-            write_card(self.run.folder)
             model = export_run(self.run.folder)
+            write_card(self.run.folder)  # which names the model
             self.progress.say(f"wrote {model}: retint colorize photo.jpg --model {model}")
         self.accelerator.end_training()
 

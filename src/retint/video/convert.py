@@ -164,7 +164,8 @@ def _color_frames(
 def _check_target(source: Path, target: Path, overwrite: bool) -> None:
     if target.suffix.lower() not in FORMATS:
         known = ", ".join(sorted(FORMATS))
-        raise RetintError(f"{target}: films are not written as '{target.suffix}': use {known}")
+        wrong = f"{target}: films are not written as '{target.suffix}'"
+        raise RetintError(f"{wrong}: use {known}, or a folder that is there")
     there = os.path.exists(target)  # noqa: PTH110 - of too long a name it is False
     if there and source.exists() and target.samefile(source):
         raise RetintError(
