@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -32,9 +32,14 @@ def chromium() -> Iterator[Any]:
         pytest.skip("no chromium is installed here")
     with playwright.sync_playwright() as started:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=120_000)
         yield browser
         browser.close()
+
+
+def connect(address: str) -> httpx.Client:
+    """A client that is patient: machines are busy at times."""
+    return httpx.Client(base_url=address, timeout=60)
 
 
 @contextmanager
@@ -42,20 +47,55 @@ def served(
     folder: Path, models: Sequence[str | Path] = ("default",), **limits: Any
 ) -> Iterator[httpx.Client]:
     """In this process."""
-    app = create_app([Colorizer(model) for model in models], Settings(data=folder, **limits))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    try:
-        with httpx.Client(base_url=address, timeout=60) as client:
-            while not server.started:
-                time.sleep(0.02)
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "HF_HUB_OFFLINE"):
+            patch.setenv(name, "")  # the service sets them, and in the end they are as before
+        app = create_app([Colorizer(model) for model in models], Settings(data=folder, **limits))
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+        listener = socket.create_server(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            with connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+                while not server.started:
+                    assert thread.is_alive()
+                    time.sleep(0.02)
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class Drained(threading.Thread):
+    """What comes through a pipe, read as it comes: who writes never waits for it."""
+
+    def __init__(self, pipe: IO[str]) -> None:
+        super().__init__(daemon=True)
+        self._pipe = pipe
+        self._lines: list[str] = []
+        self.start()
+
+    def run(self) -> None:
+        self._lines.extend(self._pipe)
+
+    def read(self) -> str:
+        """All of it, once the pipe is at its end."""
+        self.join()
+        return "".join(self._lines)
+
+    def close(self) -> None:
+        self._pipe.close()
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Where it listens, as it says; what it says from then on is drained."""
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if "listening at" in line:
+            process.stderr = Drained(process.stderr)
+            return line.split()[-1]
+    raise AssertionError(f"it does not listen: {''.join(said)}")
 
 
 @contextmanager
@@ -68,8 +108,7 @@ def command(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         text=True,
     )
     try:
-        address = process.stderr.readline().split()[-1]
-        yield process, address
+        yield process, address_of(process)
     finally:
         process.kill()
         process.communicate()

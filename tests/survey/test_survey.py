@@ -16,7 +16,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 
-import httpx
 import numpy as np
 import pytest
 import uvicorn
@@ -32,7 +31,7 @@ from retint.survey.report import results_of
 from retint.survey.store import NAME, Session, Store, read_sessions
 from retint.survey.trials import TrialKind, draw_trials
 from retint.whole import partial_path
-from serving import chromium
+from serving import address_of, chromium, connect
 
 SHORT = Protocol(practice=1, trials=2, checks=1, seconds=0.05)
 SHORT_OPTIONS = ("--practice", 1, "--trials", 2, "--checks", 1, "--seconds", 0.05, "--limit", 6)
@@ -61,6 +60,7 @@ def served(survey, token=None):
     thread.start()
     try:
         while not server.started:
+            assert thread.is_alive()
             time.sleep(0.02)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", store
     finally:
@@ -78,7 +78,7 @@ def command(*arguments):
         text=True,
     )
     try:
-        yield process, process.stderr.readline().split()[-1]
+        yield process, address_of(process)
     finally:
         process.kill()
         process.communicate()
@@ -127,9 +127,9 @@ def answered(photos, tmp_path_factory):
             return "left" if current.real == "right" else "right"
 
         for _ in range(12):  # as the page does, without its waiting
-            with httpx.Client(base_url=address) as client:
+            with connect(address) as client:
                 answer_all(client, choose)
-        with httpx.Client(base_url=address) as client:
+        with connect(address) as client:
             answer_all(client, choose, most=10)  # one leaves before the end
     return folder / "out", *report_of(folder / "out")
 
@@ -224,7 +224,7 @@ def chunks(png):
 
 def test_nothing_but_pixels_tells_which_picture_is_real(photos, tmp_path):
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey) as (address, store), httpx.Client(base_url=address) as client:
+    with served(survey) as (address, store), connect(address) as client:
         seen = []
         state = client.post("/session", json={}).json()
         while trial := state["trial"]:
@@ -267,7 +267,7 @@ def test_pictures_of_another_program_have_the_photographs_lightness(photos, tmp_
 
 def test_one_session_for_each_rater_and_one_answer_for_each_trial(photos, tmp_path):
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey) as (address, store), httpx.Client(base_url=address) as client:
+    with served(survey) as (address, store), connect(address) as client:
         assert client.get("/session").json() is None
         assert client.post("/trials/1", json={"side": "left", "milliseconds": 1}).status_code == 401
         first = client.post("/session", json={})
@@ -280,7 +280,7 @@ def test_one_session_for_each_rater_and_one_answer_for_each_trial(photos, tmp_pa
         assert store.sessions()[0].trials[0].answer == "left"
         assert client.post("/trials/4", json=said).status_code == 409
         assert client.post("/trials/2", json={"side": "up", "milliseconds": 1}).status_code == 422
-        with httpx.Client(base_url=address) as other:
+        with connect(address) as other:
             trial = other.post("/session", json={}).json()["trial"]
             assert client.get(f"/{trial['pictures']['left']}").status_code == 404
         answer_all(client, lambda _: "right")
@@ -290,7 +290,7 @@ def test_one_session_for_each_rater_and_one_answer_for_each_trial(photos, tmp_pa
 
 def test_with_a_token_only_who_has_it_begins(photos, tmp_path):
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey, token="s3cret") as (address, _), httpx.Client(base_url=address) as client:
+    with served(survey, token="s3cret") as (address, _), connect(address) as client:
         assert client.get("/").status_code == 200
         assert client.post("/session", json={}).status_code == 401
         right = {"Authorization": "Bearer s3cret"}
@@ -301,14 +301,14 @@ def test_with_a_token_only_who_has_it_begins(photos, tmp_path):
 def test_a_killed_survey_has_all_answers_and_goes_on(photos, tmp_path):
     arguments = (photos, "--models", "default", "-o", tmp_path / "out", *SHORT_OPTIONS)
     with command(*arguments) as (process, address):
-        with httpx.Client(base_url=address) as client:
+        with connect(address) as client:
             answer_all(client, lambda _: "left", most=2)
             cookies = dict(client.cookies)
         process.send_signal(signal.SIGKILL)
         process.wait()
     results, _ = report_of(tmp_path / "out")
     assert results["models"][0]["incomplete"] == 1
-    with command(*arguments) as (_, address), httpx.Client(base_url=address) as client:
+    with command(*arguments) as (_, address), connect(address) as client:
         client.cookies.update(cookies)
         assert client.get("/session").json()["trial"]["number"] == 3
         answer_all(client, lambda _: "right")
@@ -399,6 +399,7 @@ def browser():
 def test_a_session_on_the_page(photos, tmp_path, browser):
     from playwright.sync_api import expect
 
+    expect.set_options(timeout=60_000)  # milliseconds: machines are busy at times
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
     with served(survey) as (address, store):
         context = browser.new_context(
