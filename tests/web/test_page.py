@@ -17,11 +17,11 @@ from retint.export import build_generator, export_generator, read_onnx_weights
 from retint.model import model_path, open_model
 from retint.models import Readout
 from retint.training.recipe import load_recipe
-from serving import CHROMIUM, chromium, command, served
+from serving import CHROMIUM, chromium, command, connect, served
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 CAT = SAMPLES / "cat.jpg"
-WAIT = 30_000  # milliseconds: machines are busy at times
+WAIT = 120_000  # milliseconds: machines are busy at times
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed here")
 
@@ -88,6 +88,7 @@ def opened(client, browser):
 
     yield go
     for context in contexts:
+        context.unroute_all(behavior="ignoreErrors")
         context.close()
     assert not outside
     assert not broken
@@ -218,7 +219,10 @@ def test_a_picture_that_does_not_come_is_told_or_asked_for_once_more(page, how):
     page.context.route("**/after*", hold_up)
     drop(page, CAT)
     if how == "once":
-        page.wait_for_function("document.querySelector('.viewer .after').naturalWidth > 0")
+        page.wait_for_function(
+            "document.querySelector('.viewer .after').naturalWidth > 0"
+            " && !document.querySelector('.viewer .note').textContent"
+        )
         assert page.locator(".viewer .note").inner_text() == ""
     else:
         words = "too many wait" if how == "refused" else "It did not work"
@@ -240,7 +244,7 @@ def test_another_model_is_chosen(page, grey_model, tmp_path):
     assert retint("colorize", CAT, "--model", grey_model, "-o", tmp_path / "a.jpg").returncode == 0
     assert data == (tmp_path / "a.jpg").read_bytes()
     page.get_by_role("tab", name="What is this?").click()
-    assert page.get_by_role("row", name="Model grey").is_visible()
+    page.get_by_role("row", name="Model grey").wait_for()
 
 
 @needs_chromium
@@ -304,15 +308,18 @@ def test_readable_on_a_phone_with_every_control_named(opened, scheme):
     page = opened(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     drop(page, CAT)
     after(page)
-    for tab in ("Photograph", "Many", "What is this?"):
+    for tab, there in (
+        ("Photograph", page.locator("#drop")),
+        ("Many", page.locator("#drop-many")),
+        ("What is this?", page.get_by_text("Do not take its colours for evidence")),
+    ):
         page.get_by_role("tab", name=tab).click()
-        page.wait_for_timeout(200)
+        there.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert page.evaluate(NAMELESS) == []
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, dark[4:-1].split(",")[:3])) < 200) == (scheme == "dark")
-    assert page.get_by_alt_text("an astronaut").evaluate("image => image.naturalWidth") > 0
-    assert page.get_by_text("Do not take its colours for evidence").is_visible()
+    page.wait_for_function("document.querySelector('img[alt*=astronaut]')?.naturalWidth > 0")
 
 
 NAMELESS = """() => [...document.querySelectorAll("input, button, select, textarea, a, img")]
@@ -348,7 +355,7 @@ def test_a_token_lets_people_in_by_a_cookie(tmp_path):
         assert "HttpOnly" in inside.headers["set-cookie"]
         assert "gradio" in client.get(inside.headers["location"]).text
         assert client.get("/v1/models").status_code == 200
-        assert httpx.get(f"{client.base_url}/v1/models").status_code == 401
+        assert httpx.get(f"{client.base_url}/v1/models", timeout=60).status_code == 401
 
 
 def test_a_token_may_have_any_characters_and_cookies_odd_neighbours(tmp_path):
@@ -357,7 +364,8 @@ def test_a_token_may_have_any_characters_and_cookies_odd_neighbours(tmp_path):
             assert client.get(f"/?token={written}").status_code == 303
         cookie = client.cookies["retint"]
         neighbours = {"Cookie": f'prefs={{"a":1}}; retint={cookie}; b=[c'}
-        assert httpx.get(f"{client.base_url}/v1/models", headers=neighbours).status_code == 200
+        answer = httpx.get(f"{client.base_url}/v1/models", headers=neighbours, timeout=60)
+        assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -428,7 +436,8 @@ def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_pat
 
     def dropped(address, name):
         file = (name, CAT.read_bytes())
-        assert httpx.post(f"{address}/gradio_api/upload", files={"files": file}).is_success
+        with connect(address) as client:
+            assert client.post("/gradio_api/upload", files={"files": file}).is_success
         return [path.name for path in tmp_path.rglob("*.jpg")]
 
     with command(tmp_path / "jobs") as (process, address):
@@ -436,10 +445,12 @@ def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_pat
         process.send_signal(signal.SIGKILL)
     with command(tmp_path / "jobs") as (process, address):
         assert dropped(address, "b.jpg") == ["b.jpg"]  # what was killed could not tidy up
-        with httpx.stream("GET", f"{address}/gradio_api/heartbeat/s1") as stream:
+        heartbeat = f"{address}/gradio_api/heartbeat/s1"
+        with httpx.stream("GET", heartbeat, timeout=60) as stream:
             assert next(stream.iter_lines()) == "data: ALIVE"
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
+        assert "graceful shutdown exceeded" not in process.stderr.read()
     assert not list(tmp_path.rglob("*.jpg"))
     assert not list((tmp_path / "temporary").iterdir())
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["letter.txt"]
