@@ -1,5 +1,6 @@
 """Real photographs for all tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-settings.register_profile("retint", deadline=None)  # machines are busy at times
+# Machines are busy at times, and a run is to say the same as the one before.
+settings.register_profile("retint", deadline=None, derandomize=True)
 settings.load_profile("retint")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of the user's: neither caches nor settings that commands heed."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RETINT_TOKEN", "SOURCE_DATE_EPOCH", "FORCE_COLOR", "COLUMNS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name)))
+        yield
 
 
 @pytest.fixture(scope="session")

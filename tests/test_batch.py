@@ -273,7 +273,7 @@ def test_what_is_for_one_photograph_is_not_for_a_hot_folder(tmp_path, options, w
     hot = tmp_path / "hot"
     hot.mkdir()
     command = [*COMMAND, hot, "--watch", *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     fails_in_one_line(done, words)
     assert list(tmp_path.rglob("*")) == [hot]
 
@@ -341,17 +341,19 @@ def test_a_hot_folder(scans, tmp_path, colour_photo):
         data = (scans / "00.jpg").read_bytes()
         slow.write_bytes(data[:1000])  # on its way
         shutil.copy(scans / "02.jpg", hot)
-        deadline = time.monotonic() + 60
-        while not (out / "02-color.jpg").exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 300
+        while not (out / "02-color.jpg").exists():
+            assert time.monotonic() < deadline
             with slow.open("ab") as file:
-                file.write(data[slow.stat().st_size : slow.stat().st_size + 100])
-            time.sleep(0.3)
-        slow.write_bytes(data)
-        while not (out / "slow-color.jpg").exists() and time.monotonic() < deadline:
+                file.write(data[slow.stat().st_size : slow.stat().st_size + 10])
+            time.sleep(0.03)
+        slow.with_suffix(".part").write_bytes(data)
+        slow.with_suffix(".part").replace(slow)
+        while not (out / "slow-color.jpg").exists():
+            assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert (out / "slow-color.jpg").exists()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == b""
     finally:
         process.kill()

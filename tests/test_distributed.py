@@ -1,6 +1,7 @@
 """Several processes of one training, as a launcher starts them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,8 +80,9 @@ def test_an_error_is_told_once(photographs, shared):
 
 
 def test_one_process_goes_on_where_two_stopped(photographs, shared, tmp_path):
-    recipe = shared / "recipe.yaml"
+    run = shutil.copytree(shared, tmp_path / "run")
+    recipe = run / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("epochs: 1", "epochs: 2"))
-    train(photographs, load_recipe(str(recipe)), shared, resume=True, cache=tmp_path)
-    assert [line["epoch"] for line in lines_of(shared, "validation")] == [1, 2]
-    assert [line["iteration"] for line in lines_of(shared, "validation")] == [1, 3]
+    train(photographs, load_recipe(str(recipe)), run, resume=True, cache=tmp_path)
+    assert [line["epoch"] for line in lines_of(run, "validation")] == [1, 2]
+    assert [line["iteration"] for line in lines_of(run, "validation")] == [1, 3]

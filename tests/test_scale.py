@@ -76,8 +76,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def coloring_workers() -> list[int]:
-    """Processes of this session's Ray that are at a photograph."""
+def workers(process: int, at: str) -> list[int]:
+    """Processes of the Ray that a process has started, by what they are at."""
     lines = subprocess.run(
         ["ps", "-eo", "pid=,ppid=,command="], capture_output=True, text=True
     ).stdout.splitlines()
@@ -86,8 +86,15 @@ def coloring_workers() -> list[int]:
     return [
         int(pid)
         for pid, parent, command in rows
-        if command.startswith("ray::_Worker.color") and parents.get(parent) == str(os.getpid())
+        if command.startswith(at) and parents.get(parent) == str(process)
     ]
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -98,7 +105,7 @@ def killer(times: int) -> Iterator[list[int]]:
 
     def kill() -> None:
         while len(killed) < times and not stop.wait(0.02):
-            for pid in coloring_workers()[:1]:
+            for pid in workers(os.getpid(), "ray::_Worker.color")[:1]:
                 if pid not in killed:
                     os.kill(pid, signal.SIGKILL)
                     killed.append(pid)
@@ -167,9 +174,14 @@ def test_a_killed_run_goes_on_and_bad_photographs_are_named(scans, plain, tmp_pa
         stderr=subprocess.DEVNULL,
     )
     process.stdout.readline()
+    orphans = workers(process.pid, "ray::_Worker")
+    assert orphans
     process.kill()
     process.communicate()
-    time.sleep(1)  # until Ray has noticed, and ended its workers
+    deadline = time.monotonic() + 60
+    while any(map(alive, orphans)):  # Ray ends them
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     assert 0 < len(list(out.rglob("*.jpg"))) < COUNT
     done = retint_here("colorize", photos, "-o", out, *RAY)
     assert done.returncode == 1

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +49,15 @@ from retint.training.recipe import load_recipe
 photos, out, cache, *changes = sys.argv[1:]
 train(Path(photos), load_recipe("unet-gan", changes), Path(out), resume=True, cache=Path(cache))
 """
+KILLED = """
+import os, signal
+replace = os.replace
+def replace_and_end(beside, path):
+    replace(beside, path)
+    if str(path).endswith("checkpoint.pt"):
+        os.kill(os.getpid(), signal.SIGKILL)
+os.replace = replace_and_end
+"""  # after the first checkpoint
 
 
 def test_recipes_of_the_report():
@@ -348,21 +356,15 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(photographs, tmp_path
 
 
 def test_a_killed_run_resumes_to_the_same_weights(photographs, tmp_path):
-    def start(out: Path) -> subprocess.Popen[bytes]:
+    def ended(out: Path, code: str = TRAIN) -> int:
         changes = (*TINY, "stages.0.epochs=4")
-        command = [sys.executable, "-c", TRAIN, photographs, out, tmp_path / "cache", *changes]
-        return subprocess.Popen(command, stderr=subprocess.PIPE)
+        command = [sys.executable, "-c", code, photographs, out, tmp_path / "cache", *changes]
+        return subprocess.run(command).returncode
 
-    whole = start(tmp_path / "whole")
-    assert whole.wait() == 0, whole.stderr
-    killed = start(tmp_path / "killed")
-    while not (tmp_path / "killed" / "checkpoint.pt").exists():
-        assert killed.poll() is None
-        time.sleep(0.01)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
+    assert ended(tmp_path / "whole") == 0
+    assert ended(tmp_path / "killed", KILLED + TRAIN) == -signal.SIGKILL
     assert torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["epoch"] < 4
-    assert start(tmp_path / "killed").wait() == 0
+    assert ended(tmp_path / "killed") == 0
     first, second = (
         load_file(tmp_path / run / "generator.safetensors") for run in ("whole", "killed")
     )
@@ -375,13 +377,9 @@ def test_a_run_killed_inside_an_epoch_resumes_to_the_same_weights(photographs, t
     recipe = load_recipe("unet-gan", changes)
     train(photographs, recipe, tmp_path / "whole", cache=tmp_path / "cache")
     killed = tmp_path / "killed"
-    command = [sys.executable, "-c", TRAIN, photographs, killed, tmp_path / "cache", *changes]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not (killed / "checkpoint.pt").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    code = KILLED + TRAIN
+    command = [sys.executable, "-c", code, photographs, killed, tmp_path / "cache", *changes]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
     state = torch.load(killed / "checkpoint.pt", weights_only=True)
     assert state["epoch"] == 0
     assert 0 < state["iteration"] < 22

@@ -170,7 +170,7 @@ def test_a_joined_film_whose_times_begin_anew_keeps_its_length_and_sound(tmp_pat
     joined.write_bytes(part.read_bytes() * 2)
     done = retint_here("video", joined, "-o", tmp_path / "out.mp4")
     assert done.returncode == 0
-    assert done.stderr == ""
+    assert "retint: " not in done.stderr  # but how far it is, where that takes long
     times = [frame.time for frame in read_clip(tmp_path / "out.mp4")]
     assert {round(after - before, 3) for before, after in pairwise(times)} == {0.04}
     assert len(times) == 2 * count
@@ -202,7 +202,7 @@ def test_parts_follow_each_other_whatever_their_clocks_say(tmp_path, starts):
             file.write(part.read_bytes())
     done = retint_here("video", joined, "-o", tmp_path / "out.mp4")
     assert done.returncode == 0
-    assert done.stderr == ""
+    assert "retint: " not in done.stderr  # but how far it is, where that takes long
     assert len(read_clip(tmp_path / "out.mp4")) == len(starts) * count
     assert steps(tmp_path / "out.mp4") == {0.04}
     assert len(packets(tmp_path / "out.mp4")) >= len(starts) * (len(packets(part)) - 8)
@@ -215,7 +215,8 @@ def test_sound_stays_with_its_part_where_another_is_silent(tmp_path):
     silent = write_clip(tmp_path / "silent.ts", pan("coffee", count))
     joined.write_bytes(sounding.read_bytes() + silent.read_bytes() + sounding.read_bytes())
     done = retint_here("video", joined, "-o", tmp_path / "out.mp4")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert "retint: " not in done.stderr
     assert len(read_clip(tmp_path / "out.mp4")) == 3 * count
     times = [float(time) for time, _, _ in packets(tmp_path / "out.mp4")]
     begin = times[0]
@@ -346,8 +347,9 @@ def test_a_killed_run_goes_on_to_the_same_film(tmp_path):
     command = [sys.executable, "-c", "from retint.cli import main; main()", "video"]
     run = subprocess.Popen([*command, str(clip), "-o", str(resumed)])
     work = tmp_path / ".resumed.mp4.partial"
-    deadline = time.monotonic() + 60
-    while not (work / "00000.nut").exists() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while not (work / "00000.nut").exists():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(run.pid, signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL

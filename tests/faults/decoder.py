@@ -17,7 +17,7 @@ import traceback
 from dataclasses import replace
 
 _MEMORY = 4 << 30  # bytes of address space
-_PATIENCE = 30.0  # seconds that a picture may take on a busy machine
+_PATIENCE = 120.0  # seconds that a picture may take on a busy machine
 READ, REFUSED, UNWRITTEN = "read", "refused", "read but not written"
 
 

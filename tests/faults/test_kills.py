@@ -168,7 +168,8 @@ def test_jobs_of_a_service_killed_at_any_moment(tmp_path, chance):
                 time.sleep(0.2)
             assert state["counts"] == {"done": 15}
             assert {client.get(file["result"]).content for file in state["files"]} == {single}
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == jobs
+    folders = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert folders - {"retint-page"} == jobs
 
 
 @pytest.mark.parametrize("share", rounds((0.5,), (0.1, 0.5, 0.9)))

@@ -15,7 +15,7 @@ from retint.errors import RetintError
 
 _PHOTOGRAPHS = rounds(300, 5_000)
 _GROWTH = 25 << 20  # bytes between the middle and the end, by chance
-_SIZES = ((90, 60), (61, 97), (128, 128), (33, 250))
+_SIZES = ((360, 400), (401, 297), (384, 384), (233, 550))  # 150 kept ones would show
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 
 
