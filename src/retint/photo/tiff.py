@@ -80,7 +80,10 @@ def encode(photo: Photo, stream: IO[bytes]) -> None:
 def sizes(stream: IO[bytes]) -> list[tuple[int, int]]:
     """Width and height of every page."""
     with TiffFile(stream) as file:
-        return [(page.imagewidth, page.imagelength) for page in _pages(file)]
+        found = [(page.imagewidth, page.imagelength) for page in _pages(file)]
+    if not all(isinstance(side, int) for size in found for side in size):
+        raise ValueError("its width or height is no number")
+    return found
 
 
 def _pages(file: TiffFile) -> Iterator[TiffPage]:
