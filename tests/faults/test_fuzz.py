@@ -7,12 +7,10 @@ of our own making, in findings/.
 
 import io
 import struct
-import threading
 import tracemalloc
 import zlib
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import tifffile
@@ -23,7 +21,7 @@ from PIL import Image
 from faults.decoder import READ, REFUSED, Decoder
 from faults.pictures import damaged_pictures, pictures
 from faults.rounds import WHOLE, rounds
-from serving import command, served
+from serving import command, connect, served
 
 FINDINGS = sorted((Path(__file__).parent / "findings").iterdir())
 _RDF = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -51,11 +49,8 @@ def decoder():
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
-    with command(folder) as (process, address):
-        # Its log has a line for each request, and would wait for somebody to read it.
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        with httpx.Client(base_url=address, timeout=60) as client:
-            yield client
+    with command(folder) as (_, address), connect(address) as client:
+        yield client
 
 
 @pytest.mark.parametrize("name", sorted(pictures()))

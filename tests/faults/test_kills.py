@@ -21,6 +21,7 @@ from PIL import Image
 from commands import retint
 from faults.rounds import rounds, whole_suite
 from retint.whole import partial_path
+from serving import address_of
 from serving import command as service
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
@@ -210,7 +211,7 @@ def test_a_survey_killed_at_any_moment(photographs, tmp_path, chance):
         process = subprocess.Popen(
             [*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, text=True
         )
-        address = process.stderr.readline().split()[-1]
+        address = address_of(process)
         with httpx.Client(base_url=address, timeout=60) as client:
             client.cookies.update(cookies)
             trial = client.post("/session", json={}).json()["trial"]

@@ -22,7 +22,7 @@ from PIL import Image
 
 from commands import fails_in_one_line, retint_here
 from faults.rounds import rounds, whole_suite
-from serving import served
+from serving import address_of, served
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 _START = "from retint.cli import main; main()"
@@ -292,7 +292,7 @@ def test_too_little_memory_for_a_photograph_over_http(tmp_path):
         text=True,
     )
     try:
-        address = process.stderr.readline().split()[-1]
+        address = address_of(process)
         with httpx.Client(base_url=address, timeout=120) as client:
             answer = client.post("/v1/colorize?detail=1024", content=picture.read_bytes())
             assert answer.status_code in (200, 422), answer.text
