@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from retint.colorizer import Colorizer, Options
-from retint.errors import RetintError, lacks_memory
+from retint.errors import RetintError, exists_line, lacks_memory
 from retint.hints import read_hints
 from retint.photo import (
     QUALITY,
@@ -25,7 +25,7 @@ from retint.photo import (
     write_photo,
 )
 from retint.places import HERE
-from retint.plan import Task, exists_line
+from retint.plan import Task
 from retint.recolor import all_coloured, coloured_before, what_to_color
 
 log = logging.getLogger(__name__)

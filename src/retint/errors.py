@@ -1,5 +1,7 @@
 """The one kind of error that retint raises for what its user can mend; and lack of memory."""
 
+from pathlib import Path
+
 _OF_MEMORY = (
     *("bad_alloc", "bad allocation", "failed to allocate", "cannot allocate", "unable to allocate"),
     *("insufficient memory", "out of memory", "can't start new thread", "failed to map segment"),
@@ -13,6 +15,11 @@ class RetintError(Exception):
     The message is one line that says what is wrong, where, and how to mend it. The command line
     prints it and exits with 1; Python callers catch it. Anything else that escapes is a bug.
     """
+
+
+def exists_line(target: Path) -> str:
+    """What is told where a result would replace a file."""
+    return f"{target} exists: add --overwrite to replace it, or name another with -o"
 
 
 def first_line(error: BaseException) -> str:

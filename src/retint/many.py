@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from retint import __version__
 from retint.batch import Manner, Outcome, colorize_tasks
 from retint.colorizer import Colorizer, complete
-from retint.errors import RetintError
+from retint.errors import RetintError, exists_line
 from retint.journal import NAME, Journal
 from retint.places import HERE, Places, State
-from retint.plan import Plan, Shard, Task, exists_line, plan_tasks
+from retint.plan import Plan, Shard, Task, plan_tasks
 
 if TYPE_CHECKING:
     from retint.report import Report

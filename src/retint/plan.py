@@ -128,11 +128,6 @@ def plan_tasks(
     return plan
 
 
-def exists_line(target: Path) -> str:
-    """What is told where a result would replace a file."""
-    return f"{target} exists: add --overwrite to replace it, or name another with -o"
-
-
 def _sources(
     path: Path, out: Path | None, plan: Plan, may_be_empty: bool, places: Places
 ) -> Iterator[tuple[Path, Path]]:

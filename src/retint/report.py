@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -56,7 +55,7 @@ class Report:
             before = self._lines.read_bytes() if go_on and HERE.exists(self._lines) else b""
             entries = self._entries(before)  # first: the file may be somebody's own
             if before:  # a killed run may have left half a line
-                os.truncate(self._lines, before.rfind(b"\n") + 1)
+                HERE.cut(self._lines, before.rfind(b"\n") + 1)
             else:
                 self._lines.write_bytes(b"")
         self._coloured = {

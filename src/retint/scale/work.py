@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 from retint.batch import Manner, Outcome, colorize_tasks
 from retint.colorizer import Colorizer
-from retint.errors import RetintError
+from retint.errors import RetintError, exists_line
 from retint.photo import format_of, sidecar_of
-from retint.plan import Task, exists_line
+from retint.plan import Task
 from retint.scale.urls import fetch, fetch_if_there, is_url, put, remove, there
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retint import __version__
-from retint.errors import RetintError
+from retint.errors import RetintError, exists_line
 from retint.merge import fit_coloring, merge, seen_lightness, sharpen
 from retint.model import Model, open_model
 from retint.video.film import Film
@@ -172,9 +172,7 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
             f"{target} is the film itself, which retint never replaces: name another with -o"
         )
     if there and not overwrite:
-        raise RetintError(
-            f"{target} exists: add --overwrite to replace it, or name another with -o"
-        )
+        raise RetintError(exists_line(target))
 
 
 def _settings(

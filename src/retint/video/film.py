@@ -36,9 +36,8 @@ TEXT: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if av.__version__.startswith("18.") else {}
 )
 _MISSING = 0.5  # seconds; a film that ends this much early is not whole
-_ANEW = Fraction(
-    1, 5
-)  # of a second; times that go back by more are those of the next part of a joined film
+# Of a second; times that go back by more are those of the next part of a joined film.
+_ANEW = Fraction(1, 5)
 _LEAP = 3600  # seconds; so are times that go ahead by more
 _APART = 2  # seconds between sound and frames that lie side by side in a file, at most
 # libav would take a part whose clock is lower for one whose clock of 33 bits ran over, and put it
