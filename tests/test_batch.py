@@ -41,6 +41,21 @@ def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colou
     assert other.stderr.count("exists: add --overwrite") == 17
 
 
+def test_a_second_set_of_results_does_not_make_the_first_forgotten(scans, tmp_path):
+    def run(*options):
+        return retint_here("colorize", scans / "old", "-o", tmp_path / "out", *options)
+
+    for options in (("--format", "tiff"), ("--format", "webp"), ("--samples", 2)):
+        assert run(*options).returncode == 0
+    for options in (("--format", "tiff"), ("--format", "webp"), ("--samples", 2)):
+        done = run(*options)
+        assert done.returncode == 0, done.stderr
+        assert "8 done before" in done.stderr
+    assert run("--format", "webp", "--strength", 0.5, "--overwrite").returncode == 0
+    assert "8 done before" in run("--format", "tiff").stderr
+    assert run("--format", "webp").stderr.count("exists: add --overwrite") == 8
+
+
 def test_results_of_photographs_that_changed_are_kept_by_a_run_that_goes_on(scans, tmp_path):
     out = tmp_path / "out"
     command = ("colorize", scans / "old", "-o", out)
