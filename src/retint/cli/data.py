@@ -45,7 +45,9 @@ def stats(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the figure.")] = False,
 ) -> None:
     """Print what colours and sizes the photographs have, and draw them."""
-    if out.exists() and not overwrite:
+    from retint.places import HERE
+
+    if HERE.exists(out) and not overwrite:
         raise RetintError(f"{out} exists: add --overwrite, or give another --out")
     with needs_extra("data"):
         from retint.dataset.stats import draw_statistics, measure_pictures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def output_path(source: Path, sample: int | None = None, suffix: str | None = No
     return source.with_name(f"{source.stem}-color{number}{ending}")
 
 
-def is_output(file: Path, exists: Callable[[Path], bool] = Path.is_file) -> bool:
+def is_output(file: Path, exists: Callable[[Path], bool] = os.path.isfile) -> bool:
     """Whether `file` is named as a colouring of a photograph beside it, of whatever format."""
     stem, marker, number = file.stem.rpartition("-color")
     if not marker or (number and not number.removeprefix("-").isdecimal()):
