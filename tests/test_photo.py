@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -300,6 +302,13 @@ def test_a_palette_of_one_bit_and_resolutions_that_are_no_fractions(colour):
     assert photo.dpi is None
 
 
+def test_a_palette_of_eight_bits(colour):
+    indices = colour[:, :, 1] >> 4
+    palette = np.tile(np.arange(0, 256, 17, dtype=np.uint16).repeat(16), (3, 1))
+    data = by_tifffile(indices << 4, photometric="palette", colormap=palette)
+    assert (read_photo(data).pixels == (indices * 17)[:, :, None]).all()
+
+
 def test_orientations_that_there_are_not_turn_nothing(colour):
     photo = read_photo(by_pillow(colour, "JPEG", exif=exif_with_orientation(9)))
     assert photo.pixels.shape == colour.shape
@@ -416,6 +425,17 @@ def test_what_cannot_be_read_is_said_clearly(colour):
     frames[0].save(stream, "WEBP", save_all=True, append_images=frames[1:])
     with pytest.raises(RetintError, match="animation"):
         read_photo(stream.getvalue())
+
+
+@pytest.mark.parametrize(("own", "then"), [(None, None), (10**9, 10**9), (1000, 500_000_000)])
+def test_a_program_that_allows_pillow_more_keeps_that(own, then):
+    code = (
+        f"from PIL import Image; Image.MAX_IMAGE_PIXELS = {own};"
+        "import retint.photo; print(Image.MAX_IMAGE_PIXELS)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(then)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])

@@ -32,8 +32,9 @@ _MOST_OF_PAGES = 2_000_000_000  # pixels, together
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_KINDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 # Pillow's guard stays for the rest of the program, but not below what is taken here, and without
-# its warning: what it warns of is refused here in a line.
-Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+# its warning: what it warns of is refused here in a line. A program that allows more keeps that.
+if Image.MAX_IMAGE_PIXELS is not None and Image.MAX_IMAGE_PIXELS < _MOST_PIXELS:
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 

@@ -144,7 +144,10 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
     if page.planarconfig == 2 and page.samplesperpixel > 1:
         pixels = np.moveaxis(pixels, 0, -1)
     if kind == "PALETTE":
-        colors = (np.asarray(page.colormap) >> 8).astype(np.uint8)
+        colors = np.asarray(page.colormap)
+        if colors.max() > 255:  # of some programs, it has 8 bits and not 16
+            colors = colors >> 8
+        colors = colors.astype(np.uint8)
         return colors[:, pixels.astype(np.intp)].transpose(1, 2, 0), None  # of 1 bit, it is bool
     depth = page.bitspersample
     if depth < 8:
