@@ -67,6 +67,8 @@ def test_other_types_are_refused():
     ("options", "error", "words"),
     [
         ({"seed": -1}, RetintError, "seed -1: give a whole number from 0"),
+        ({"strength": float("nan")}, RetintError, "strength nan is not a number from 0"),
+        ({"detail": -5}, RetintError, "detail -5: give pixels from 1"),
         ({"hints": [(1, 2, (255, 0, 0))]}, TypeError, "retint.Hint"),
         ({"strenght": 2.0}, TypeError, "no option 'strenght': use seed, strength"),
     ],

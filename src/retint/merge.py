@@ -26,8 +26,8 @@ from retint.errors import RetintError
 Float = NDArray[Any]  # float32
 Pixels = NDArray[Any]  # uint8 or uint16
 
-# Worked on at a time: few enough for the cache, many for two threads. Changes speed and memory, never
-# the result.
+# Worked on at a time: few enough for the cache, many for two threads. Changes speed and memory,
+# never the result.
 STRIP_PIXELS = 131072
 _THREADS = os.cpu_count() or 1
 _STRONGEST = 10  # most chroma is at the edge of what sRGB shows long before
