@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retint.errors import RetintError
+from retint.errors import RetintError, written
 from retint.photo.provenance import now
 from retint.places import HERE, Places
 from retint.plan import Task
@@ -112,15 +112,11 @@ class Journal:
 
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        try:
+        with written(self._path):
             if self._torn_at is not None:
                 self._places.cut(self._path, self._torn_at)
                 self._torn_at = None
             self._places.append(self._path, text.encode())
-        except OSError as error:
-            raise RetintError(
-                f"{self._path} cannot be written: {error.strerror or error}"
-            ) from error
 
     def _read(self) -> bool:
         """Learn what is done; whether a run with these settings was stopped before its end."""
