@@ -240,6 +240,20 @@ def test_a_report_of_a_run_that_goes_on_counts_each_photograph_once(scans, tmp_p
         assert page.with_suffix(".jsonl").read_text() == own
 
 
+def test_a_run_that_goes_on_leaves_a_page_that_is_not_its_own(scans, tmp_path):
+    command = ("colorize", scans / "old", "-o", tmp_path / "out")
+    assert retint_here(*command).returncode == 0
+    journal = tmp_path / "out" / "retint-journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # as if stopped before its end
+    page = tmp_path / "index.html"
+    page.write_text("my own")
+    fails_in_one_line(retint_here(*command, "--report", page), "index.html exists", "--overwrite")
+    assert page.read_text() == "my own"
+    assert retint_here(*command, "--report", page, "--overwrite").returncode == 0
+    assert "8 coloured, 0 failed" in page.read_text()
+
+
 def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):
     page = tmp_path / f"{'r' * 249}.html"  # its JSON lines have 255 characters
     assert retint_here("colorize", scans / "00.jpg", "--report", page).returncode == 0

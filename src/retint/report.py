@@ -47,12 +47,13 @@ class Report:
         self._page = path if path.suffix.lower() in (".html", ".htm") else Path(f"{path}.html")
         self._lines = self._page.with_suffix(".jsonl")
         self._settings = settings
+        go_on = go_on and HERE.exists(self._lines)  # else the page is not that of the run
         for file in (self._page, self._lines):
             if HERE.exists(file) and not (overwrite or go_on or self._is_unused()):
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
         with _named_errors(self._lines):
             self._page.parent.mkdir(parents=True, exist_ok=True)
-            before = self._lines.read_bytes() if go_on and HERE.exists(self._lines) else b""
+            before = self._lines.read_bytes() if go_on else b""
             entries = self._entries(before)  # first: the file may be somebody's own
             if before:  # a killed run may have left half a line
                 HERE.cut(self._lines, before.rfind(b"\n") + 1)
