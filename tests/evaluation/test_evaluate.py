@@ -113,7 +113,30 @@ def test_photographs_may_lie_in_the_current_folder(photographs, tmp_path, monkey
 def test_a_report_is_not_overwritten(report, photographs):
     _, folder = report
     done = retint("evaluate", "default", photographs, "-o", folder / "out")
-    fails_in_one_line(done, "out", "--overwrite")
+    fails_in_one_line(done, "results.json exists", "--overwrite")
+
+
+def test_a_page_of_another_command_is_not_overwritten(photographs, tmp_path):
+    (tmp_path / "report.html").write_text("of colorize --report")
+    done = retint_here("evaluate", "nobody", photographs, "-o", tmp_path)
+    fails_in_one_line(done, "report.html exists", "--overwrite")
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_measuring(photographs, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    for out in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "out"):
+        done = retint_here("evaluate", "nobody", photographs, "-o", out)
+        fails_in_one_line(done, f"{out} cannot be written", "notes.txt is a file")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nobody keeps root out")
+def test_a_folder_that_may_not_be_written_is_told_before_the_measuring(photographs, tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        done = retint_here("evaluate", "nobody", photographs, "-o", tmp_path / "out")
+    finally:
+        tmp_path.chmod(0o755)
+    fails_in_one_line(done, f"{tmp_path} may not be written into")
 
 
 def test_a_missing_colouring_is_named(photographs, tmp_path):
@@ -123,6 +146,23 @@ def test_a_missing_colouring_is_named(photographs, tmp_path):
     done = retint("evaluate", tmp_path / "one", photographs, "-o", tmp_path / "out")
     fails_in_one_line(done, "no picture called", "named like it")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fault", ["missing", "squashed"])
+def test_a_colouring_of_no_use_is_told_before_any_is_measured(
+    photographs, tmp_path, monkeypatch, fault
+):
+    theirs = shutil.copytree(photographs, tmp_path / "theirs")
+    last = sorted(theirs.iterdir())[-1]
+    if fault == "missing":
+        last.unlink()
+    else:
+        Image.new("RGB", (64, 128)).save(last)
+    measured: list[None] = []
+    monkeypatch.setattr(FolderSystem, "color", lambda *_: measured.append(None))
+    done = retint_here("evaluate", theirs, photographs, "-o", tmp_path / "out")
+    fails_in_one_line(done, last.stem)
+    assert not measured
 
 
 def test_a_colouring_beside_its_photograph_is_the_one_that_is_measured(tmp_path):

@@ -24,6 +24,7 @@ from retint.evaluation.perceptual import (
     ShiftTolerantLpips,
 )
 from retint.evaluation.systems import (
+    FolderSystem,
     Grey,
     JudgedPicture,
     Pixels,
@@ -192,7 +193,7 @@ def evaluate(
     systems = [Grey(), mean_color, *systems]
     _check_names(systems)
     judges = _Judges(lpips, inception)
-    used, left_out, histogram = _scan(pictures, size)
+    used, left_out, histogram = _scan(pictures, systems, size)
     if len(used) < 2:
         raise RetintError(
             f"{source} has {len(used)} usable colour photographs, 2 are needed"
@@ -254,13 +255,22 @@ def _check_names(systems: Sequence[System]) -> None:
 
 
 def _scan(
-    pictures: Sequence[Picture], size: int
+    pictures: Sequence[Picture], systems: Sequence[System], size: int
 ) -> tuple[list[Picture], list[str], NDArray[np.int64]]:
-    """Find the usable pictures, those left out and why, and the `ab_histogram` of all truths."""
+    """Find the usable pictures, those left out and why, and the `ab_histogram` of all truths.
+
+    Raises:
+        RetintError: if one has no colouring in a folder of them: the measuring takes long.
+    """
+    folders = [system for system in systems if isinstance(system, FolderSystem)]
 
     def histogram_of(picture: Picture) -> NDArray[np.int64] | str:
         test = load_picture(picture, size)
-        return test if isinstance(test, str) else metrics.ab_histogram(lab_of(test.truth)[..., 1:])
+        if isinstance(test, str):
+            return test
+        for folder in folders:
+            folder.check(test)
+        return metrics.ab_histogram(lab_of(test.truth)[..., 1:])
 
     left_out: list[Finding] = []
     found = list(look_at_all(pictures, histogram_of, left_out))

@@ -50,7 +50,7 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
     pictures that came out best and worst.
 
     Raises:
-        RetintError: if `out` holds a report and `overwrite` is not set, or cannot be written.
+        RetintError: if `out` holds such a file and `overwrite` is not set, or cannot be written.
     """
     check_free(out, overwrite=overwrite)
     contents = {

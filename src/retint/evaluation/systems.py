@@ -151,12 +151,24 @@ class FolderSystem:
                 )
         self._files = plain | results  # results lie beside the photographs that they were made of
 
+    def check(self, picture: JudgedPicture) -> None:
+        """Tell early that a test picture has no colouring here that can be measured.
+
+        Raises:
+            RetintError: as `color` would.
+        """
+        self._whole(picture)
+
     def color(self, picture: JudgedPicture) -> Pixels:
         """See `System`.
 
         Raises:
             RetintError: if there is no such picture, or it has another aspect ratio.
         """
+        return square(Image.fromarray(self._whole(picture)).convert("RGB"), len(picture.truth))
+
+    def _whole(self, picture: JudgedPicture) -> Pixels:
+        """The whole photograph's colouring, (H, W) or (H, W, 3)."""
         file = self._files.get(picture.name)
         if file is None:
             raise RetintError(
@@ -170,7 +182,7 @@ class FolderSystem:
                 f"{file} is {pixels.shape[1]} x {pixels.shape[0]}, the photograph "
                 f"{picture.shape[1]} x {picture.shape[0]}: colour the whole photograph"
             )
-        return square(Image.fromarray(pixels).convert("RGB"), len(picture.truth))
+        return pixels
 
 
 def in_colors_of(colored: Pixels, picture: JudgedPicture) -> Pixels:
