@@ -172,6 +172,15 @@ def test_a_colouring_beside_its_photograph_is_the_one_that_is_measured(tmp_path)
     assert (FolderSystem(tmp_path).color(picture) == (255, 0, 0)).all()
 
 
+def test_a_photograph_is_not_its_own_colouring(photographs, tmp_path):
+    both = shutil.copytree(photographs, tmp_path / "both")
+    first, *others = sorted(both.iterdir())
+    for photograph in others:  # as `retint colorize` leaves them, but for one that failed
+        shutil.copy(photograph, photograph.with_stem(f"{photograph.stem}-color"))
+    done = retint_here("evaluate", both, both, "-o", tmp_path / "out")
+    fails_in_one_line(done, f"{first} is the photograph itself", "needs its colouring")
+
+
 @pytest.mark.parametrize("names", [("a.jpg", "a.png"), ("a-color.jpg", "a-color.png")])
 def test_two_colourings_of_one_photograph_are_named(photographs, tmp_path, names):
     (tmp_path / "two").mkdir()

@@ -298,7 +298,9 @@ def load_picture(picture: Picture, size: int) -> JudgedPicture | str:
     path = PurePosixPath(picture.name)
     if not picture.in_archive and len(path.parts) > 1:
         path = path.relative_to(path.parts[0])
-    return JudgedPicture.cut(path.with_suffix("").as_posix(), pixels, size)
+    is_own = isinstance(picture.file, Path) and not picture.in_archive  # a file here, all of it
+    file = picture.file if is_own else None
+    return JudgedPicture.cut(path.with_suffix("").as_posix(), pixels, size, file)
 
 
 def reload_picture(picture: Picture, size: int) -> JudgedPicture:
