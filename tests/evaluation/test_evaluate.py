@@ -41,6 +41,7 @@ def test_the_table_has_baselines_and_protocol(report):
         assert word in printed
     assert "6 photographs of" in printed
     assert "124 x 124 px" in printed
+    assert "of the squares as they are" in printed
     assert "a rough figure, of so few photographs" in printed
     assert {file.name for file in (folder / "out").iterdir()} == {
         "results.json",

@@ -18,6 +18,7 @@ from retint.errors import RetintError
 from retint.evaluation import metrics
 from retint.evaluation.perceptual import (
     FEATURE_BACKBONE,
+    INCEPTION_SIDE,
     InceptionFeatures,
     LiteFeatures,
     Lpips,
@@ -140,10 +141,16 @@ class _Judges:
         self.features: Callable[[Pixels], NDArray[np.float32]]
         if inception is not None:
             self.features = InceptionFeatures(inception)
-            self._frechet = f"Inception V3 features ({inception.name}), {_INCEPTION}"
+            self._frechet = (
+                f"Inception V3 features ({inception.name}), {_INCEPTION}, of the squares resized "
+                f"to {INCEPTION_SIDE} x {INCEPTION_SIDE} px"
+            )
         else:
             self.features = LiteFeatures()
-            self._frechet = f"{FEATURE_BACKBONE} features, {_COMPONENTS} main components of them"
+            self._frechet = (
+                f"{FEATURE_BACKBONE} features, {_COMPONENTS} main components of them, of the "
+                "squares as they are"
+            )
         self._components = 0 if inception is not None else _COMPONENTS
 
     def frechet(self, count: int) -> str:
