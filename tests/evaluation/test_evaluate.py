@@ -82,6 +82,9 @@ def test_the_page_stands_alone(report):
     assert "data:image/jpeg;base64," in page
     assert "http" not in page
     assert "default: the 3 worst by CIEDE2000" in page
+    psnr = json.loads((folder / "out" / "results.json").read_text())["systems"]["default"]["psnr"]
+    interval = f"<small>{psnr['low']:.2f} to {psnr['high']:.2f}</small>"
+    assert f"<td>{psnr['value']:.2f}{interval}</td>" in page
 
 
 def test_names_of_photographs_need_not_be_text(photographs, tmp_path):

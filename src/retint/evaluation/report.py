@@ -13,7 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from retint.evaluation.protocol import METRICS, RANKED_BY, Evaluation, reload_picture
+from retint.evaluation.protocol import (
+    METRICS,
+    RANKED_BY,
+    Evaluation,
+    Interval,
+    Metric,
+    reload_picture,
+)
 from retint.evaluation.systems import Grey, MeanColor, Pixels, System
 from retint.outputs import check_free, write_files
 from retint.pages import render
@@ -27,8 +34,7 @@ _TEXT_HEIGHT = 22
 
 def table_of(evaluation: Evaluation) -> Table:
     """The table of all systems, a row each."""
-    some = next(iter(evaluation.summary.values()))
-    metrics = [metric for metric in METRICS if metric.key in some]
+    metrics = _metrics_of(evaluation)
     arrows = {"higher": " ↑", "lower": " ↓", "near 1": ""}
     header = ["", *(metric.title + arrows[metric.better] for metric in metrics), "Frechet ↓"]
     rows = [
@@ -40,6 +46,24 @@ def table_of(evaluation: Evaluation) -> Table:
         for name, summary in evaluation.summary.items()
     ]
     return Table(header, rows)
+
+
+def _metrics_of(evaluation: Evaluation) -> list[Metric]:
+    some = next(iter(evaluation.summary.values()))
+    return [metric for metric in METRICS if metric.key in some]
+
+
+def _intervals_of(evaluation: Evaluation) -> list[list[str]]:
+    """What belongs to the cells of `table_of`; names and Frechet distances have no interval."""
+    metrics = _metrics_of(evaluation)
+    return [
+        ["", *(_interval(summary[metric.key], metric.digits) for metric in metrics), ""]
+        for summary in evaluation.summary.values()
+    ]
+
+
+def _interval(interval: Interval, digits: int) -> str:
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> list[Path]:
@@ -128,10 +152,15 @@ def _page(evaluation: Evaluation) -> str:
         for system in evaluation.systems
         if not isinstance(system, Grey | MeanColor)
     ]
+    table = table_of(evaluation)
     return render(
         "retint.evaluation",
         "report.html.j2",
-        table=table_of(evaluation),
+        header=table.header,
+        rows=[
+            list(zip(*cells, strict=True))
+            for cells in zip(table.rows, _intervals_of(evaluation), strict=True)
+        ],
         protocol=evaluation.protocol.line(),
         extremes=extremes,
         left_out=evaluation.left_out,
