@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_the_page_stands_alone(report):
     psnr = json.loads((folder / "out" / "results.json").read_text())["systems"]["default"]["psnr"]
     interval = f"<small>{psnr['low']:.2f} to {psnr['high']:.2f}</small>"
     assert f"<td>{psnr['value']:.2f}{interval}</td>" in page
+
+
+def test_the_page_shows_aged_pictures_as_the_model_saw_them(report):
+    _, folder = report
+    before: dict[str, set[str]] = {}
+    for section in (folder / "out" / "report.html").read_text().split("<h2>")[1:]:
+        found = re.findall(r'alt="before" loading="lazy" src="([^"]+)"', section)
+        before.setdefault(section.partition(": the ")[0], set()).update(found)
+    assert len(before["default"]) == len(before["default, aged input"]) == 6
+    assert before["default"] == before["perfect"]
+    assert not before["default"] & before["default, aged input"]
 
 
 def test_names_of_photographs_need_not_be_text(photographs, tmp_path):

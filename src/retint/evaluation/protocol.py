@@ -92,8 +92,8 @@ class Protocol:
         return (
             f"{self.count} photographs of {self.photographs} ({self.left_out} left out), middle "
             f"square at {self.size} x {self.size} px, bicubic; means over pictures, 95% bootstrap "
-            f"intervals in results.json and report.html; seed {seed}; mean colour of {self.mean_color}; Frechet "
-            f"distance over {self.frechet}; retint {self.retint}"
+            f"intervals in results.json and report.html; seed {seed}; mean colour of "
+            f"{self.mean_color}; Frechet distance over {self.frechet}; retint {self.retint}"
         )
 
 

@@ -21,7 +21,7 @@ from retint.evaluation.protocol import (
     Metric,
     reload_picture,
 )
-from retint.evaluation.systems import Grey, MeanColor, Pixels, System
+from retint.evaluation.systems import AgedInput, Grey, MeanColor, Pixels, System
 from retint.outputs import check_free, write_files
 from retint.pages import render
 from retint.tables import Table
@@ -175,7 +175,8 @@ def _best_and_worst(evaluation: Evaluation, system: System) -> tuple[list[_Shown
 
     def show(index: int) -> _Shown:
         test = reload_picture(evaluation.pictures[index], evaluation.protocol.size)
-        pictures = (Grey().color(test), system.color(test), test.truth)
+        before = system.seen(test) if isinstance(system, AgedInput) else test.grey
+        pictures = (before, system.color(test), test.truth)
         encoded = (base64.b64encode(_jpeg(pixels)).decode() for pixels in pictures)
         return _Shown(test.name, float(figures[index]), *encoded)
 

@@ -119,12 +119,15 @@ class AgedInput:
         self._colorizer, self._seed = colorizer, seed
 
     def color(self, picture: JudgedPicture) -> Pixels:
-        """See `System`. The same picture ages in the same way every time."""
+        """See `System`."""
+        colored = self._colorizer.colorize_pixels(self.seen(picture), seed=self._seed)
+        return in_colors_of(colored, picture)
+
+    def seen(self, picture: JudgedPicture) -> Pixels:
+        """Grey that the model gets to see, (S, S); a picture ages in the same way every time."""
         from retint.training.degrade import aged_grey  # PyTorch, which the other systems do without
 
-        seed = zlib.crc32(os.fsencode(picture.name))
-        grey = aged_grey(picture.truth, seed)
-        return in_colors_of(self._colorizer.colorize_pixels(grey, seed=self._seed), picture)
+        return aged_grey(picture.truth, zlib.crc32(os.fsencode(picture.name)))
 
 
 class FolderSystem:
