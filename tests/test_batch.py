@@ -199,12 +199,14 @@ def test_a_dry_run_tells_of_one_photograph_what_the_run_would_tell(
     assert dry.returncode == done.returncode
 
 
-def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
+def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo, monkeypatch):
+    monkeypatch.setattr("retint.progress._LINE_EVERY", -1)  # as if each took long
     (scans / "broken.jpg").write_bytes(b"no picture")
     Image.fromarray(colour_photo).save(scans / "colours.png")
     page = tmp_path / "run.html"
     done = retint_here("colorize", scans, "-o", tmp_path / "out", "--report", page)
     assert done.returncode == 1
+    assert "thumbnails: 16 of 16" in done.stderr
     text = page.read_text()
     assert "16 coloured, 1 failed, 1 left alone" in text
     assert "broken.jpg is not a picture" in text

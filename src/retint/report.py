@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from retint.photo import encode_photo, read_photo
 from retint.photo.picture import shrunk
 from retint.places import HERE
 from retint.plan import Task
+from retint.progress import Progress
 from retint.whole import whole_file
 
 _MOST_PICTURES = 500  # on the page: it carries its thumbnails
@@ -89,7 +90,7 @@ class Report:
         self._write(source=name, written=[], error=line, skipped=None)
 
     def write(self) -> Path:
-        """Write the page."""
+        """Write the page; say how far it is, where that takes long."""
         entries = self._entries(self._lines.read_bytes())
         failures = [entry["error"] for entry in entries if entry["error"]]
         skipped = [entry["skipped"] for entry in entries if entry["skipped"]]
@@ -104,7 +105,7 @@ class Report:
             ),
             failures=failures,
             skipped=skipped,
-            pictures=[_pair(*pair) for pair in pairs[:_MOST_PICTURES]],
+            pictures=_with_thumbnails(pairs[:_MOST_PICTURES]),
             more=max(0, len(pairs) - _MOST_PICTURES),
         )
         with _named_errors(self._page), whole_file(self._page) as beside:
@@ -144,6 +145,15 @@ def _parsed(data: bytes) -> list[dict[str, Any]]:
     if torn[: len(_START)] != _START[: len(torn)] or any(_KEYS - entry.keys() for entry in entries):
         raise ValueError("these are no lines of a report")
     return list({entry["source"] or entry["error"]: entry for entry in entries}.values())
+
+
+def _with_thumbnails(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    shown = []
+    with Progress().task("thumbnails", len(pairs)) as advance:
+        for done, pair in enumerate(pairs, start=1):
+            shown.append(_pair(*pair))
+            advance(done)
+    return shown
 
 
 def _pair(source: str, target: str) -> dict[str, str]:
