@@ -298,7 +298,7 @@ class _Training:
 
     def _seconds_left(self) -> float:
         """Time to the end of the run, by what its steps took since it was started."""
-        left = (self.epochs - self.epoch) * self.batches.steps - self.step
+        left: int = (self.epochs - self.epoch) * self.batches.steps - self.step
         return (time.monotonic() - self.started) / self.steps_taken * left
 
     def _checkpoint_epoch(self, state: dict[str, Any], score: float) -> None:
