@@ -1,4 +1,4 @@
-"""What each loss of the default model is worth: the same short training with and without it.
+"""What each part of the default model is worth: the same short training with and without it.
 
     python benchmarks/ablation.py PHOTOS TEST_PHOTOS -o FOLDER [--set KEY=VALUE ...]
 
@@ -34,6 +34,9 @@ VARIANTS = {
     "all": (_ALL, ()),
     "all-without-ageing": (_ALL, ("data.degrade=0",)),
     "all+gan": (f"{_ALL}, gan: 1, gan_loss: hinge", ()),
+    "all+lsgan": (f"{_ALL}, gan: 1, gan_loss: lsgan", ()),
+    "all-without-ema": (_ALL, ("ema=null",)),
+    "all-lite2": (_ALL, ("generator.options.backbone=tf_efficientnet_lite2",)),
 }
 """Losses of the only stage; other changes of the recipe, whose readout needs a trained palette."""
 

@@ -1,6 +1,6 @@
 """How well colours follow edges when the network's coarse ab are put onto a larger photograph.
 
-    python benchmarks/edges.py PHOTOS [--match REGEX] [--limit 100]
+    python benchmarks/edges.py PHOTOS [--match REGEX] [--limit N]
 
 The ab of a colour photograph, averaged down to a fourth and to a sixteenth of its size, stand for a
 network's perfect answer (retint's networks see a photograph at a fourth of its size, if that has a
@@ -28,7 +28,7 @@ from rich.console import Console
 
 from retint import lab
 from retint.merge import fit_coloring
-from retint.pictures import decode, find_pictures
+from retint.pictures import decode, find_pictures, spread
 from retint.tables import Table
 
 Float = NDArray[Any]  # float32
@@ -156,7 +156,7 @@ def measure(photograph: Float, near: NDArray[np.bool_]) -> list[list[list[float]
 def photographs(source: Path, match: str, limit: int) -> Iterator[Float]:
     """Lab, (H, W, 3) float32, of sides that all sizes of ab divide."""
     pictures = [picture for picture in find_pictures(source) if re.search(match, picture.name)]
-    for picture in pictures[:: max(1, len(pictures) // limit)]:
+    for picture in spread(pictures, limit):
         pixels = decode(picture, lambda image: image)
         if not isinstance(pixels, str):
             height, width = (side // SIZES[-1] * SIZES[-1] for side in pixels.shape[:2])
@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--match", default="", help="only pictures whose names have this in them")
-    parser.add_argument("--limit", type=int, default=100)
+    parser.add_argument("--limit", type=int, default=100, help="photographs, spread over all")
     arguments = parser.parse_args()
     figures = [
         measure(photograph, near)

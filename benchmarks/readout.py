@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch.nn import functional
 
 from retint import lab
 from retint.evaluation.protocol import evaluate
@@ -24,7 +23,7 @@ from retint.export import build_generator, read_onnx_weights
 from retint.merge import fit_coloring, lightness_of, merge
 from retint.model import model_path
 from retint.models import Generator, Readout
-from retint.pictures import find_pictures
+from retint.pictures import find_pictures, spread
 from retint.training.recipe import load_recipe
 
 READOUTS = {
@@ -51,7 +50,7 @@ class ReadOut:
         """See `retint.evaluation.systems.System`."""
         lightness = lightness_of(picture.grey)
         inputs = torch.from_numpy(lab.normalize_lightness(lightness))[None, None]
-        answer = self._generator(functional.pad(inputs, (0, 0, 0, 0, 0, 3)), with_palette=True)
+        answer = self._generator(self._generator.without_hints(inputs), with_palette=True)
         ab = lab.denormalize_ab(self._readout(*answer)[0].permute(1, 2, 0)).contiguous().numpy()
         return merge(picture.grey, fit_coloring(lightness, ab))
 
@@ -60,13 +59,12 @@ def main() -> None:
     """Print the table as markdown, then the protocol."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--limit", type=int, default=100, help="photographs")
+    parser.add_argument("--limit", type=int, default=100, help="photographs, spread over all")
     arguments = parser.parse_args()
     generator = build_generator(load_recipe("default"), read_onnx_weights(model_path("default")))
     generator.eval()
     systems = [ReadOut(name, generator, readout) for name, readout in READOUTS.items()]
-    pictures = find_pictures(arguments.photos)
-    chosen = pictures[:: max(1, len(pictures) // arguments.limit)]
+    chosen = spread(find_pictures(arguments.photos), arguments.limit)
     evaluation = evaluate(arguments.photos, chosen, systems)
     Console(soft_wrap=True).print(table_of(evaluation).markdown(), markup=False)
     Console(soft_wrap=True).print(evaluation.protocol.line(), markup=False)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from retint.models import Generator, PatchGAN, create_generator, initialize
+from retint.models import Generator, PatchGAN, create_untrained, initialize
 from retint.pictures import Picture, find_pictures
 from retint.training.data import load_photographs
 from retint.training.recipe import Recipe, load_recipe
@@ -76,11 +76,8 @@ def plain_loop(pictures: list[Picture], recipe: Recipe, device: torch.device, wo
     gan, l1 = nn.BCEWithLogitsLoss(), nn.L1Loss()
 
     def step(lightness: Tensor, ab: Tensor) -> list[float]:
-        inputs = lightness
-        if generator.takes_hints:
-            inputs = nn.functional.pad(lightness, (0, 0, 0, 0, 0, 3))
         small = nn.functional.avg_pool2d(torch.cat((lightness, ab), 1), generator.out_stride)
-        fake = torch.cat((small[:, :1], generator(inputs)), 1)
+        fake = torch.cat((small[:, :1], generator(generator.without_hints(lightness))), 1)
         discriminator.requires_grad_(True)
         optimizer_d.zero_grad()
         verdicts = discriminator(fake.detach()), discriminator(small)
@@ -118,7 +115,8 @@ def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Ru
     """The last stage of a recipe as `retint train` runs it."""
     accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
     device = accelerator.device
-    windows = Windows(load_photographs(pictures, recipe.data), recipe.data, device)
+    photographs = load_photographs(pictures, recipe.data)
+    windows = Windows(photographs, recipe.data, device)
     generator = untrained_generator(recipe)
     discriminator = PatchGAN(width=recipe.discriminator_width)
     for network in (generator, discriminator):
@@ -133,7 +131,7 @@ def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Ru
         return step(windows.batch(indices, train=True))
 
     one_step = GraphedStep(learn, device) if graphed else learn
-    count, batch = len(pictures), recipe.data.batch_size
+    count, batch = len(photographs.names), recipe.data.batch_size  # grey ones are left out
 
     def run(seconds: float) -> float:
         images, start = 0, time.perf_counter()
@@ -150,10 +148,7 @@ def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Ru
 
 def untrained_generator(recipe: Recipe) -> Generator:
     """The recipe's generator; what its weights are makes no difference to its speed."""
-    options = dict(recipe.generator.options)
-    if recipe.generator.name == "encoder-unet":
-        options["pretrained"] = False
-    return create_generator(recipe.generator.name, **options)
+    return create_untrained(recipe.generator.name, **recipe.generator.options)
 
 
 def flops_per_image(recipe: Recipe) -> float:
@@ -161,10 +156,9 @@ def flops_per_image(recipe: Recipe) -> float:
     size = recipe.data.size
     generator = untrained_generator(recipe)
     discriminator = PatchGAN(width=recipe.discriminator_width)
-    channels = 4 if generator.takes_hints else 1
     out = size // generator.out_stride
     with FlopCounterMode(display=False) as counter, torch.device("cpu"):
-        generator(torch.zeros(2, channels, size, size))
+        generator(torch.zeros(2, generator.in_channels, size, size))
         g_forward = counter.get_total_flops() / 2
         discriminator(torch.zeros(2, 3, out, out))
         d_forward = counter.get_total_flops() / 2 - g_forward

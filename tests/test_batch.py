@@ -199,12 +199,14 @@ def test_a_dry_run_tells_of_one_photograph_what_the_run_would_tell(
     assert dry.returncode == done.returncode
 
 
-def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo):
+def test_a_report_shows_what_became_of_all(scans, tmp_path, colour_photo, monkeypatch):
+    monkeypatch.setattr("retint.progress._LINE_EVERY", -1)  # as if each took long
     (scans / "broken.jpg").write_bytes(b"no picture")
     Image.fromarray(colour_photo).save(scans / "colours.png")
     page = tmp_path / "run.html"
     done = retint_here("colorize", scans, "-o", tmp_path / "out", "--report", page)
     assert done.returncode == 1
+    assert "thumbnails: 16 of 16" in done.stderr
     text = page.read_text()
     assert "16 coloured, 1 failed, 1 left alone" in text
     assert "broken.jpg is not a picture" in text
@@ -238,6 +240,20 @@ def test_a_report_of_a_run_that_goes_on_counts_each_photograph_once(scans, tmp_p
         page.with_suffix(".jsonl").write_text(own)
         fails_in_one_line(retint_here(*command), "run.jsonl is no list of a report", "move it away")
         assert page.with_suffix(".jsonl").read_text() == own
+
+
+def test_a_run_that_goes_on_leaves_a_page_that_is_not_its_own(scans, tmp_path):
+    command = ("colorize", scans / "old", "-o", tmp_path / "out")
+    assert retint_here(*command).returncode == 0
+    journal = tmp_path / "out" / "retint-journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # as if stopped before its end
+    page = tmp_path / "index.html"
+    page.write_text("my own")
+    fails_in_one_line(retint_here(*command, "--report", page), "index.html exists", "--overwrite")
+    assert page.read_text() == "my own"
+    assert retint_here(*command, "--report", page, "--overwrite").returncode == 0
+    assert "8 coloured, 0 failed" in page.read_text()
 
 
 def test_a_report_may_have_the_longest_name_there_is(scans, tmp_path):

@@ -7,10 +7,12 @@ from retint.models import EncoderUNet, PatchGAN, Readout, UNet, create_generator
 from retint.models.pretrained import pretrained_weights
 from retint.palette import ab_palette
 
-SMALL = {
-    "unet": {"width": 8, "depth": 5},
-    "encoder-unet": {"backbone": "resnet18", "pretrained": False},
-}
+ENCODER = {"backbone": "resnet18", "pretrained": False}
+SMALL = [
+    ("unet", {"width": 8, "depth": 5}),
+    ("encoder-unet", ENCODER),
+    ("encoder-unet", {**ENCODER, "takes_hints": True}),
+]
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -35,10 +37,11 @@ def test_the_reports_discriminator():
     assert tuple(seen.max(axis=0) - seen.min(axis=0) + 1) == (70, 70)
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_every_generator_learns(name):
-    generator = create_generator(name, **SMALL[name])
-    inputs = torch.rand(2, 4 if generator.takes_hints else 1, 64, 96) * 2 - 1
+@pytest.mark.parametrize(("name", "options"), SMALL)
+def test_every_generator_learns(name, options):
+    generator = create_generator(name, **options)
+    inputs = torch.rand(2, 4 if "takes_hints" in options else 1, 64, 96) * 2 - 1
+    assert generator.without_hints(inputs[:, :1]).shape == inputs.shape
     ab = generator(inputs)
     step = generator.out_stride
     assert ab.shape == (2, 2, 64 // step, 96 // step)
@@ -87,6 +90,18 @@ def test_weights_from_a_local_file(tmp_path):
     torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "resnet18.pth")
     generator = EncoderUNet("resnet18", weights=str(tmp_path / "resnet18.pth"))
     assert parameters(generator) == pytest.approx(14_340_000, rel=0.01)
+
+
+@pytest.mark.parametrize("backbone", ["densenet121", "ghostnet_100"])
+def test_weights_of_backbones_that_timm_names_anew_when_it_cuts_them(tmp_path, backbone):
+    import timm
+
+    state = timm.create_model(backbone).state_dict()
+    torch.save(state, tmp_path / "weights.pth")
+    encoder = EncoderUNet(backbone, weights=str(tmp_path / "weights.pth")).encoder
+    sums = {float(tensor.double().sum()) for tensor in state.values()}
+    convolutions = [tensor.detach() for tensor in encoder.parameters() if tensor.dim() == 4]
+    assert all(float(tensor.double().sum()) in sums for tensor in convolutions[1:])  # not the stem
 
 
 def test_weights_of_another_width_are_told_in_one_line(tmp_path):

@@ -15,6 +15,7 @@ from retint.models import PatchGAN, create_generator
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs
 from retint.training.degrade import aged_grey
+from retint.training.hints import random_hints
 from retint.training.losses import PerceptualLoss
 from retint.training.networks import Networks
 from retint.training.recipe import load_recipe
@@ -166,3 +167,19 @@ def test_the_distance_of_features_is_least_for_the_true_colours():
         assert losses["loss_g_gan"] == losses["loss_d"] == 0
         paid.append(losses["loss_g"] - losses["loss_g_l1"])
     assert paid[1] > paid[0] + 0.1
+
+
+def test_random_hints_are_true_colours_of_small_squares_and_of_half_the_pictures():
+    torch.manual_seed(0)
+    across = torch.linspace(-0.5, 0.5, 64)
+    ab = torch.stack((across.expand(64, 64), across.expand(64, 64).T)).expand(400, 2, 64, 64)
+    hints = random_hints(ab)
+    mask = hints[:, 2:]
+    assert set(mask.unique().tolist()) == {0, 1}
+    assert not (hints[:, :2] * (1 - mask)).any()
+    # A square reaches 4 pixels from its middle, whose colour is a mean over 2 more at the border.
+    assert ((hints[:, :2] - ab) * mask).abs().max() <= 6 / 63
+    shown = mask.sum(dim=(1, 2, 3))
+    assert 0.4 < (shown == 0).float().mean() < 0.6
+    assert ((shown > 0) & (shown <= 9)).float().mean() > 0.02  # one point alone, a small one
+    assert shown.max() <= 8 * 9 * 9

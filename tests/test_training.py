@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import inspect
 import json
@@ -23,16 +24,20 @@ from safetensors.torch import load_file, save_file
 
 from commands import fails_in_one_line, retint, retint_here
 from retint.errors import RetintError
+from retint.export import export_generator
 from retint.model import model_path, open_model
-from retint.models import EncoderUNet, UNet, create_generator
+from retint.models import EncoderUNet, Readout, UNet, create_generator
 from retint.pictures import find_pictures
+from retint.reproduce import reproduce
 from retint.training.comparison import compare_runs
 from retint.training.data import load_photographs, split
+from retint.training.graphs import draw_graphs
 from retint.training.loop import train
 from retint.training.losses import discriminator_loss, generator_gan_loss
 from retint.training.networks import Networks
 from retint.training.recipe import Data, Recipe, Stage, list_recipes, load_recipe
 from retint.training.run import Run
+from retint.training.step import LOSSES
 
 TINY = (
     "data.size=64",
@@ -227,7 +232,7 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
 
     assert "| epoch | PSNR" in (run / "README.md").read_text()
     page = (run / "index.html").read_text()
-    assert "epoch 3 of 3" in page
+    assert "3 of 3 epochs" in page
     for picture in re.findall(r'src="(.+?)"', page):
         assert (run / picture).is_file()
 
@@ -296,6 +301,84 @@ def test_what_is_wrong_with_a_run_folder_is_told_before_photographs_are_read(tmp
     with pytest.raises(RetintError, match="none does not exist"):
         train(tmp_path / "none", recipe, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "index.html", "metrics.jsonl", "lock"])
+def test_files_in_a_folder_that_is_no_run_stay(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    done = retint_here("train", tmp_path / "none", "--out", tmp_path)
+    fails_in_one_line(done, f"{tmp_path} holds {name}", "another --out")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_fine_tuning_without_a_model_is_no_training_from_random_weights(tmp_path):
+    command = ("train", tmp_path / "none", "--recipe", "finetune", "--out", tmp_path / "run")
+    fails_in_one_line(retint_here(*command), "add --init default")
+    assert not (tmp_path / "run").exists()
+    begun = retint_here(*command, "--set", "generator.init=normal")
+    fails_in_one_line(begun, "none does not exist")
+
+
+@pytest.mark.parametrize(
+    ("error", "batch", "words"),
+    [
+        (
+            torch.OutOfMemoryError(),
+            4,
+            r"data\.batch_size=2, or a smaller data\.size, .*another --out",
+        ),
+        (torch.OutOfMemoryError(), 1, r"anew with a smaller data\.size, and another --out"),
+        (OSError(errno.ENOSPC, "full"), 4, "make room, .* --resume"),
+        (OSError(errno.EACCES, "denied"), 4, "denied.: mend that, .* --resume"),
+    ],
+)
+def test_what_a_person_can_do_about_memory_and_disks(tmp_path, monkeypatch, error, batch, words):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("retint.training.loop.start", fail)
+    recipe = load_recipe("unet-gan", (*TINY, f"data.batch_size={batch}"))
+    with pytest.raises(RetintError, match=words):
+        train(tmp_path, recipe, tmp_path / "run")
+
+
+def test_the_page_is_there_before_the_first_epoch_ends(photographs, tmp_path, monkeypatch, capsys):
+    class Stopped(Exception):  # noqa: N818 - a stop, not an error
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    monkeypatch.setattr("retint.training.loop.validate", stop)
+    monkeypatch.setattr("retint.progress._LINE_EVERY", 0)
+    recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=2", "discriminator_width=8"))
+    with pytest.raises(Stopped):
+        train(photographs, recipe, tmp_path / "run", cache=tmp_path)
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert re.search(r"0 of 2 epochs, [\d hmins]+ left", page)
+    assert {"grids/iteration-000001.png", "graphs/graph-2-g.png"} <= set(
+        re.findall(r'src="(.+?)"', page)
+    )
+    assert re.search(r"epoch 1 of 2 \(.+\), .+ left in all: 1 of 4", capsys.readouterr().err)
+
+
+def test_graphs_leave_out_stages_without_a_discriminator(tmp_path, monkeypatch):
+    losses = dict.fromkeys(LOSSES, 0.5)
+    without = losses | dict.fromkeys(("loss_d_fake", "loss_d_real", "loss_d", "d_accuracy"), 0.0)
+    lines = [
+        {"kind": "train", "epoch": 1, "iteration": number, **values}
+        for number, values in enumerate((without, losses))
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    drawn = {}
+    monkeypatch.setattr(
+        "retint.training.graphs.plot",
+        lambda _, lines, key, __: drawn.update({key: [line["iteration"] for line in lines]}),
+    )
+    monkeypatch.setattr("retint.training.graphs.save", lambda *_: None)
+    draw_graphs(tmp_path, tmp_path)
+    assert drawn["loss_d"] == drawn["d_accuracy"] == [1]
+    assert drawn["loss_g"] == [0, 1]
 
 
 def test_a_run_of_oddly_named_photographs_is_exported_and_begun_from(photographs, tmp_path):
@@ -466,6 +549,41 @@ def test_a_pretrained_encoder_stays_what_it_is():
     assert float(weights["ab_head.weight"].std()) == pytest.approx(0.02, rel=0.2)
 
 
+def test_a_run_needs_its_pretrained_file_at_its_beginning_alone(photographs, tmp_path):
+    import timm
+
+    file, run = tmp_path / "encoder.pth", tmp_path / "run"
+    torch.save(timm.create_model("mobilenetv3_small_050").state_dict(), file)
+    changes = (
+        *("data.size=64", "data.batch_size=8", "stages.0.epochs=1", "stages.0.gan=0"),
+        *("generator.name=encoder-unet", "generator.options.decoder_channels=[8,8,8,8,8]"),
+        *("generator.options.backbone=mobilenetv3_small_050", f"generator.options.weights={file}"),
+    )
+    recipe = load_recipe("unet-gan", changes)
+    train(photographs, recipe, run, cache=tmp_path)
+    file.unlink()
+    train(photographs, recipe, run, resume=True, cache=tmp_path)
+    Networks(recipe, Accelerator(cpu=True), str(run))
+    with pytest.raises(RetintError, match="no weights file"):
+        Networks(recipe, Accelerator(cpu=True), None)
+
+
+def test_both_outputs_of_an_export_are_compared(tmp_path, monkeypatch):
+    run = onnxruntime.InferenceSession.run
+
+    def odd(self, names, feed):
+        found = dict(zip(names, run(self, names, feed), strict=True))
+        return [values + (name == "palette") for name, values in found.items()]
+
+    options = {"pretrained": False, "decoder_channels": (8,), "palette": True}
+    generator = EncoderUNet("mobilenetv3_small_050", **options)
+    export_generator(generator, Readout(), tmp_path / "right.onnx", {})
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", odd)
+    with pytest.raises(RetintError, match=r"differs from the trained one by .* in palette"):
+        export_generator(generator, Readout(), tmp_path / "odd.onnx", {})
+    assert not (tmp_path / "odd.onnx").exists()
+
+
 @pytest.mark.parametrize(
     ("init", "reason"),
     [
@@ -500,6 +618,47 @@ def test_the_report_is_reproduced_in_one_command(photographs, tmp_path):
         assert word in report
     for link in re.findall(r"\]\((.+?)\)", report):
         assert (tmp_path / link).is_file(), link
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("generator.options.heads=3", "no generator has such an option"),
+        ("generator.options.upsampling=odd", "upsampling is pixelshuffle or bilinear"),
+        ("data.size=64", "multiple of 128"),
+    ],
+)
+def test_recipes_of_a_reproduction_are_seen_to_fit_before_it_begins(tmp_path, change, words):
+    out, photos = tmp_path / "out", tmp_path / "none"
+    done = retint_here("reproduce", photos, "--small", "-o", out, "--set", change)
+    fails_in_one_line(done, words)
+    assert not out.exists()
+
+
+def test_an_option_of_a_reproduction_goes_to_the_generator_that_has_it(tmp_path, monkeypatch):
+    import timm
+
+    recipes, file = [], tmp_path / "resnet18.pth"
+    torch.save(timm.create_model("resnet18").state_dict(), file)
+    monkeypatch.setattr(
+        "retint.reproduce.train", lambda _, recipe, *__, **___: recipes.append(recipe)
+    )
+    options = ("generator.options.depth=7", "generator.options.width=8")
+    options = (*options, f"generator.options.weights={file}")
+    with pytest.raises(RetintError, match="not a run folder"):
+        reproduce(tmp_path, tmp_path, changes=options)
+    assert [recipe.name for recipe in recipes] == ["unet-gan", "resnet18-gan"]
+    unet, encoder = (recipe.generator.options for recipe in recipes)
+    assert (unet["depth"], unet["width"]) == (7, 8)
+    assert "weights" not in unet
+    assert encoder == {"backbone": "resnet18", "weights": str(file)}
+
+
+def test_a_reproduction_replaces_no_other_report(tmp_path):
+    (tmp_path / "report.md").write_text("# Mine")
+    done = retint_here("reproduce", tmp_path / "none", "-o", tmp_path)
+    fails_in_one_line(done, "report.md is not of retint reproduce", "another --out")
+    assert (tmp_path / "report.md").read_text() == "# Mine"
 
 
 def test_the_best_epoch_is_one_whose_weights_are_kept(photographs, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from retint.photo import encode_photo, read_photo
 from retint.photo.picture import shrunk
 from retint.places import HERE
 from retint.plan import Task
+from retint.progress import Progress
 from retint.whole import whole_file
 
 _MOST_PICTURES = 500  # on the page: it carries its thumbnails
@@ -47,12 +48,13 @@ class Report:
         self._page = path if path.suffix.lower() in (".html", ".htm") else Path(f"{path}.html")
         self._lines = self._page.with_suffix(".jsonl")
         self._settings = settings
+        go_on = go_on and HERE.exists(self._lines)  # else the page is not that of the run
         for file in (self._page, self._lines):
             if HERE.exists(file) and not (overwrite or go_on or self._is_unused()):
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
         with _named_errors(self._lines):
             self._page.parent.mkdir(parents=True, exist_ok=True)
-            before = self._lines.read_bytes() if go_on and HERE.exists(self._lines) else b""
+            before = self._lines.read_bytes() if go_on else b""
             entries = self._entries(before)  # first: the file may be somebody's own
             if before:  # a killed run may have left half a line
                 HERE.cut(self._lines, before.rfind(b"\n") + 1)
@@ -88,7 +90,7 @@ class Report:
         self._write(source=name, written=[], error=line, skipped=None)
 
     def write(self) -> Path:
-        """Write the page."""
+        """Write the page; say how far it is, where that takes long."""
         entries = self._entries(self._lines.read_bytes())
         failures = [entry["error"] for entry in entries if entry["error"]]
         skipped = [entry["skipped"] for entry in entries if entry["skipped"]]
@@ -103,7 +105,7 @@ class Report:
             ),
             failures=failures,
             skipped=skipped,
-            pictures=[_pair(*pair) for pair in pairs[:_MOST_PICTURES]],
+            pictures=_with_thumbnails(pairs[:_MOST_PICTURES]),
             more=max(0, len(pairs) - _MOST_PICTURES),
         )
         with _named_errors(self._page), whole_file(self._page) as beside:
@@ -143,6 +145,15 @@ def _parsed(data: bytes) -> list[dict[str, Any]]:
     if torn[: len(_START)] != _START[: len(torn)] or any(_KEYS - entry.keys() for entry in entries):
         raise ValueError("these are no lines of a report")
     return list({entry["source"] or entry["error"]: entry for entry in entries}.values())
+
+
+def _with_thumbnails(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    shown = []
+    with Progress().task("thumbnails", len(pairs)) as advance:
+        for done, pair in enumerate(pairs, start=1):
+            shown.append(_pair(*pair))
+            advance(done)
+    return shown
 
 
 def _pair(source: str, target: str) -> dict[str, str]:

@@ -10,16 +10,21 @@ from retint.errors import RetintError
 from retint.evaluation.protocol import Evaluation, evaluate
 from retint.evaluation.report import table_of, write_report
 from retint.evaluation.systems import open_systems
+from retint.models import generator_options
 from retint.models.pretrained import pretrained_weights
 from retint.pictures import find_pictures
 from retint.training.comparison import Comparison, compare_runs
 from retint.training.distributed import launched
 from retint.training.loop import train
+from retint.training.networks import fitting_generator
 from retint.training.recipe import Recipe, load_recipe
 from retint.training.run import write_text
 
 _REPORTS_ENCODER = "resnet18"
 _CARRIED_ENCODER = "tf_efficientnet_lite0"  # its ImageNet weights come in a package
+
+_OPTIONS = "generator.options."
+_TITLE = "# The report's experiments, again"
 
 _ALWAYS = ("data.split=name",)
 _SMALL = (*_ALWAYS, "data.size=128", "discriminator_width=32")
@@ -59,11 +64,17 @@ def reproduce(
 
     Args:
         photos: colour photographs; the report had 5000.
-        out: folder for both runs, `comparison/`, a folder for each test, and report.md.
+        out: folder for both runs, `comparison/`, a folder for each test, and report.md; only a
+            report.md that this function wrote is replaced.
         tests: sets of photographs that the models never saw (6.2: COCO).
         small: 128 px and networks of half the width, for machines without a GPU.
-        changes: further `key=value` for both recipes.
+        changes: further `key=value` for both recipes; an option of generators goes to those that
+            have it.
         say: told what comes next.
+
+    Raises:
+        RetintError: if photographs, recipes or `out` are of no use, told before the first training
+            where that can be seen.
     """
     if launched() > 1:
         raise RetintError(
@@ -71,8 +82,13 @@ def reproduce(
             "GPUs first, then call it without the launcher"
         )
     found = [find_pictures(test) for test in tests]  # hours before they are wanted
+    report = out / "report.md"
+    _require_own(report)
     recipes = [_unet(small, changes), _pretrained(small, changes, say)]
+    _require_known(recipes, changes)
     runs = [out / recipe.name for recipe in recipes]
+    for recipe, run in zip(recipes, runs, strict=True):
+        fitting_generator(recipe, pretrained=not (run / "checkpoint.pt").exists())
     for recipe, run in zip(recipes, runs, strict=True):
         say(f"training {recipe.name} in {run}")
         train(photos, recipe, run, resume=True)
@@ -85,7 +101,6 @@ def reproduce(
         evaluation = evaluate(test, pictures, systems)
         write_report(evaluation, out / folder, overwrite=True)
         evaluations.append(evaluation)
-    report = out / "report.md"
     write_text(report, _report(recipes, comparison, dict(zip(folders, evaluations, strict=True))))
     return Reproduction(comparison, evaluations, report)
 
@@ -105,27 +120,62 @@ def folders_of(tests: Sequence[Path]) -> list[str]:
 
 def _unet(small: bool, changes: Sequence[str]) -> Recipe:
     size = (*_SMALL, *_SMALL_UNET) if small else _ALWAYS
-    return load_recipe("unet-gan", (*size, *changes))
+    return _changed("unet-gan", size, changes)
 
 
 def _pretrained(small: bool, changes: Sequence[str], say: Callable[[str], None]) -> Recipe:
-    encoder = _CARRIED_ENCODER
-    if not small:
-        try:
-            pretrained_weights(_REPORTS_ENCODER)
-            encoder = _REPORTS_ENCODER
-        except RetintError as error:
-            say(f"{error}; {_CARRIED_ENCODER} takes its place")
     size = (*_SMALL, *_SMALL_ENCODER_UNET) if small else _ALWAYS
+    options = _changed("resnet18-gan", size, changes).generator.options
+    encoder = _CARRIED_ENCODER if small else _encoder(options.get("weights"), say)
     name = encoder.removeprefix("tf_").replace("_", "-") + "-gan"
     named = (f"name={name}", f"generator.options.backbone={encoder}")
-    return load_recipe("resnet18-gan", (*named, *size, *changes))
+    return _changed("resnet18-gan", (*named, *size), changes)
+
+
+def _encoder(weights: str | None, say: Callable[[str], None]) -> str:
+    """The report's, or another where nobody gives its weights and they cannot be had."""
+    if weights is not None:
+        return _REPORTS_ENCODER
+    try:
+        pretrained_weights(_REPORTS_ENCODER)
+    except RetintError as error:
+        say(f"{error}; {_CARRIED_ENCODER} takes its place")
+        return _CARRIED_ENCODER
+    return _REPORTS_ENCODER
+
+
+def _changed(name: str, own: Sequence[str], changes: Sequence[str]) -> Recipe:
+    """A recipe with changes of its own, and those of both that its generator does not lack."""
+    general = [change for change in changes if not change.startswith(_OPTIONS)]
+    options = generator_options(load_recipe(name, (*own, *general)).generator.name)
+    fitting = [c for c in changes if not c.startswith(_OPTIONS) or _option(c) in options]
+    return load_recipe(name, (*own, *fitting))
+
+
+def _require_known(recipes: Sequence[Recipe], changes: Sequence[str]) -> None:
+    known = set[str]().union(*(generator_options(recipe.generator.name) for recipe in recipes))
+    for change in changes:
+        if change.startswith(_OPTIONS) and _option(change) not in known:
+            raise RetintError(
+                f"--set {change}: no generator has such an option; they have "
+                f"{', '.join(sorted(known))}"
+            )
+
+
+def _option(change: str) -> str:
+    return change.removeprefix(_OPTIONS).partition("=")[0].partition(".")[0]
+
+
+def _require_own(report: Path) -> None:
+    """See that a report.md that is there begins as `_report` does: with its title and a table."""
+    if report.exists() and not report.read_bytes().startswith(f"{_TITLE}\n\n| ".encode()):
+        raise RetintError(f"{report} is not of retint reproduce: give another --out")
 
 
 def _report(
     recipes: Sequence[Recipe], comparison: Comparison, evaluations: Mapping[str, Evaluation]
 ) -> str:
-    parts = ["# The report's experiments, again", comparison.table.markdown()]
+    parts = [_TITLE, comparison.table.markdown()]
     parts += [f"- {remark}" for remark in comparison.remarks]
     parts += [f"![{graph.stem}](comparison/{graph.name})" for graph in comparison.graphs]
     for recipe in recipes:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -41,6 +42,7 @@ def test_the_table_has_baselines_and_protocol(report):
         assert word in printed
     assert "6 photographs of" in printed
     assert "124 x 124 px" in printed
+    assert "of the squares as they are" in printed
     assert "a rough figure, of so few photographs" in printed
     assert {file.name for file in (folder / "out").iterdir()} == {
         "results.json",
@@ -81,6 +83,20 @@ def test_the_page_stands_alone(report):
     assert "data:image/jpeg;base64," in page
     assert "http" not in page
     assert "default: the 3 worst by CIEDE2000" in page
+    psnr = json.loads((folder / "out" / "results.json").read_text())["systems"]["default"]["psnr"]
+    interval = f"<small>{psnr['low']:.2f} to {psnr['high']:.2f}</small>"
+    assert f"<td>{psnr['value']:.2f}{interval}</td>" in page
+
+
+def test_the_page_shows_aged_pictures_as_the_model_saw_them(report):
+    _, folder = report
+    before: dict[str, set[str]] = {}
+    for section in (folder / "out" / "report.html").read_text().split("<h2>")[1:]:
+        found = re.findall(r'alt="before" loading="lazy" src="([^"]+)"', section)
+        before.setdefault(section.partition(": the ")[0], set()).update(found)
+    assert len(before["default"]) == len(before["default, aged input"]) == 6
+    assert before["default"] == before["perfect"]
+    assert not before["default"] & before["default, aged input"]
 
 
 def test_names_of_photographs_need_not_be_text(photographs, tmp_path):
@@ -113,7 +129,30 @@ def test_photographs_may_lie_in_the_current_folder(photographs, tmp_path, monkey
 def test_a_report_is_not_overwritten(report, photographs):
     _, folder = report
     done = retint("evaluate", "default", photographs, "-o", folder / "out")
-    fails_in_one_line(done, "out", "--overwrite")
+    fails_in_one_line(done, "results.json exists", "--overwrite")
+
+
+def test_a_page_of_another_command_is_not_overwritten(photographs, tmp_path):
+    (tmp_path / "report.html").write_text("of colorize --report")
+    done = retint_here("evaluate", "nobody", photographs, "-o", tmp_path)
+    fails_in_one_line(done, "report.html exists", "--overwrite")
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_measuring(photographs, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    for out in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "out"):
+        done = retint_here("evaluate", "nobody", photographs, "-o", out)
+        fails_in_one_line(done, f"{out} cannot be written", "notes.txt is a file")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nobody keeps root out")
+def test_a_folder_that_may_not_be_written_is_told_before_the_measuring(photographs, tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        done = retint_here("evaluate", "nobody", photographs, "-o", tmp_path / "out")
+    finally:
+        tmp_path.chmod(0o755)
+    fails_in_one_line(done, f"{tmp_path} may not be written into")
 
 
 def test_a_missing_colouring_is_named(photographs, tmp_path):
@@ -125,11 +164,37 @@ def test_a_missing_colouring_is_named(photographs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("fault", ["missing", "squashed"])
+def test_a_colouring_of_no_use_is_told_before_any_is_measured(
+    photographs, tmp_path, monkeypatch, fault
+):
+    theirs = shutil.copytree(photographs, tmp_path / "theirs")
+    last = sorted(theirs.iterdir())[-1]
+    if fault == "missing":
+        last.unlink()
+    else:
+        Image.new("RGB", (64, 128)).save(last)
+    measured: list[None] = []
+    monkeypatch.setattr(FolderSystem, "color", lambda *_: measured.append(None))
+    done = retint_here("evaluate", theirs, photographs, "-o", tmp_path / "out")
+    fails_in_one_line(done, last.stem)
+    assert not measured
+
+
 def test_a_colouring_beside_its_photograph_is_the_one_that_is_measured(tmp_path):
     Image.new("RGB", (8, 8), "grey").save(tmp_path / "a.png")
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a-color.png")
     picture = JudgedPicture.cut("a", np.zeros((8, 8, 3), np.uint8), 8)
     assert (FolderSystem(tmp_path).color(picture) == (255, 0, 0)).all()
+
+
+def test_a_photograph_is_not_its_own_colouring(photographs, tmp_path):
+    both = shutil.copytree(photographs, tmp_path / "both")
+    first, *others = sorted(both.iterdir())
+    for photograph in others:  # as `retint colorize` leaves them, but for one that failed
+        shutil.copy(photograph, photograph.with_stem(f"{photograph.stem}-color"))
+    done = retint_here("evaluate", both, both, "-o", tmp_path / "out")
+    fails_in_one_line(done, f"{first} is the photograph itself", "needs its colouring")
 
 
 @pytest.mark.parametrize("names", [("a.jpg", "a.png"), ("a-color.jpg", "a-color.png")])

@@ -184,7 +184,12 @@ def reproduce(
     ] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a part of both recipes."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a part of both recipes; options of "
+            "generators go to the one that has them.",
+        ),
     ] = None,
     verbose: Verbose = False,
 ) -> None:

@@ -23,6 +23,7 @@ from retint.models.pretrained import pretrained_weights, read_weights
 Pixels = NDArray[np.uint8]
 
 FEATURE_BACKBONE = "tf_efficientnet_lite0"
+INCEPTION_SIDE = 299  # pixels, to which the network resizes what it is given
 
 
 class ShiftTolerantLpips:

@@ -18,12 +18,14 @@ from retint.errors import RetintError
 from retint.evaluation import metrics
 from retint.evaluation.perceptual import (
     FEATURE_BACKBONE,
+    INCEPTION_SIDE,
     InceptionFeatures,
     LiteFeatures,
     Lpips,
     ShiftTolerantLpips,
 )
 from retint.evaluation.systems import (
+    FolderSystem,
     Grey,
     JudgedPicture,
     Pixels,
@@ -90,8 +92,8 @@ class Protocol:
         return (
             f"{self.count} photographs of {self.photographs} ({self.left_out} left out), middle "
             f"square at {self.size} x {self.size} px, bicubic; means over pictures, 95% bootstrap "
-            f"intervals in results.json; seed {seed}; mean colour of {self.mean_color}; Frechet "
-            f"distance over {self.frechet}; retint {self.retint}"
+            f"intervals in results.json and report.html; seed {seed}; mean colour of "
+            f"{self.mean_color}; Frechet distance over {self.frechet}; retint {self.retint}"
         )
 
 
@@ -139,10 +141,16 @@ class _Judges:
         self.features: Callable[[Pixels], NDArray[np.float32]]
         if inception is not None:
             self.features = InceptionFeatures(inception)
-            self._frechet = f"Inception V3 features ({inception.name}), {_INCEPTION}"
+            self._frechet = (
+                f"Inception V3 features ({inception.name}), {_INCEPTION}, of the squares resized "
+                f"to {INCEPTION_SIDE} x {INCEPTION_SIDE} px"
+            )
         else:
             self.features = LiteFeatures()
-            self._frechet = f"{FEATURE_BACKBONE} features, {_COMPONENTS} main components of them"
+            self._frechet = (
+                f"{FEATURE_BACKBONE} features, {_COMPONENTS} main components of them, of the "
+                "squares as they are"
+            )
         self._components = 0 if inception is not None else _COMPONENTS
 
     def frechet(self, count: int) -> str:
@@ -192,7 +200,7 @@ def evaluate(
     systems = [Grey(), mean_color, *systems]
     _check_names(systems)
     judges = _Judges(lpips, inception)
-    used, left_out, histogram = _scan(pictures, size)
+    used, left_out, histogram = _scan(pictures, systems, size)
     if len(used) < 2:
         raise RetintError(
             f"{source} has {len(used)} usable colour photographs, 2 are needed"
@@ -254,13 +262,22 @@ def _check_names(systems: Sequence[System]) -> None:
 
 
 def _scan(
-    pictures: Sequence[Picture], size: int
+    pictures: Sequence[Picture], systems: Sequence[System], size: int
 ) -> tuple[list[Picture], list[str], NDArray[np.int64]]:
-    """Find the usable pictures, those left out and why, and the `ab_histogram` of all truths."""
+    """Find the usable pictures, those left out and why, and the `ab_histogram` of all truths.
+
+    Raises:
+        RetintError: if one has no colouring in a folder of them: the measuring takes long.
+    """
+    folders = [system for system in systems if isinstance(system, FolderSystem)]
 
     def histogram_of(picture: Picture) -> NDArray[np.int64] | str:
         test = load_picture(picture, size)
-        return test if isinstance(test, str) else metrics.ab_histogram(lab_of(test.truth)[..., 1:])
+        if isinstance(test, str):
+            return test
+        for folder in folders:
+            folder.check(test)
+        return metrics.ab_histogram(lab_of(test.truth)[..., 1:])
 
     left_out: list[Finding] = []
     found = list(look_at_all(pictures, histogram_of, left_out))
@@ -288,7 +305,9 @@ def load_picture(picture: Picture, size: int) -> JudgedPicture | str:
     path = PurePosixPath(picture.name)
     if not picture.in_archive and len(path.parts) > 1:
         path = path.relative_to(path.parts[0])
-    return JudgedPicture.cut(path.with_suffix("").as_posix(), pixels, size)
+    is_own = isinstance(picture.file, Path) and not picture.in_archive  # a file here, all of it
+    file = picture.file if is_own else None
+    return JudgedPicture.cut(path.with_suffix("").as_posix(), pixels, size, file)
 
 
 def reload_picture(picture: Picture, size: int) -> JudgedPicture:

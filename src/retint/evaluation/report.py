@@ -13,8 +13,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from retint.evaluation.protocol import METRICS, RANKED_BY, Evaluation, reload_picture
-from retint.evaluation.systems import Grey, MeanColor, Pixels, System
+from retint.evaluation.protocol import (
+    METRICS,
+    RANKED_BY,
+    Evaluation,
+    Interval,
+    Metric,
+    reload_picture,
+)
+from retint.evaluation.systems import AgedInput, Grey, MeanColor, Pixels, System
 from retint.outputs import check_free, write_files
 from retint.pages import render
 from retint.tables import Table
@@ -27,8 +34,7 @@ _TEXT_HEIGHT = 22
 
 def table_of(evaluation: Evaluation) -> Table:
     """The table of all systems, a row each."""
-    some = next(iter(evaluation.summary.values()))
-    metrics = [metric for metric in METRICS if metric.key in some]
+    metrics = _metrics_of(evaluation)
     arrows = {"higher": " ↑", "lower": " ↓", "near 1": ""}
     header = ["", *(metric.title + arrows[metric.better] for metric in metrics), "Frechet ↓"]
     rows = [
@@ -42,6 +48,24 @@ def table_of(evaluation: Evaluation) -> Table:
     return Table(header, rows)
 
 
+def _metrics_of(evaluation: Evaluation) -> list[Metric]:
+    some = next(iter(evaluation.summary.values()))
+    return [metric for metric in METRICS if metric.key in some]
+
+
+def _intervals_of(evaluation: Evaluation) -> list[list[str]]:
+    """What belongs to the cells of `table_of`; names and Frechet distances have no interval."""
+    metrics = _metrics_of(evaluation)
+    return [
+        ["", *(_interval(summary[metric.key], metric.digits) for metric in metrics), ""]
+        for summary in evaluation.summary.values()
+    ]
+
+
+def _interval(interval: Interval, digits: int) -> str:
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+
+
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> list[Path]:
     """Write all files of an evaluation into a folder.
 
@@ -50,7 +74,7 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
     pictures that came out best and worst.
 
     Raises:
-        RetintError: if `out` holds a report and `overwrite` is not set, or cannot be written.
+        RetintError: if `out` holds such a file and `overwrite` is not set, or cannot be written.
     """
     check_free(out, overwrite=overwrite)
     contents = {
@@ -128,10 +152,15 @@ def _page(evaluation: Evaluation) -> str:
         for system in evaluation.systems
         if not isinstance(system, Grey | MeanColor)
     ]
+    table = table_of(evaluation)
     return render(
         "retint.evaluation",
         "report.html.j2",
-        table=table_of(evaluation),
+        header=table.header,
+        rows=[
+            list(zip(*cells, strict=True))
+            for cells in zip(table.rows, _intervals_of(evaluation), strict=True)
+        ],
         protocol=evaluation.protocol.line(),
         extremes=extremes,
         left_out=evaluation.left_out,
@@ -146,7 +175,8 @@ def _best_and_worst(evaluation: Evaluation, system: System) -> tuple[list[_Shown
 
     def show(index: int) -> _Shown:
         test = reload_picture(evaluation.pictures[index], evaluation.protocol.size)
-        pictures = (Grey().color(test), system.color(test), test.truth)
+        before = system.seen(test) if isinstance(system, AgedInput) else test.grey
+        pictures = (before, system.color(test), test.truth)
         encoded = (base64.b64encode(_jpeg(pixels)).decode() for pixels in pictures)
         return _Shown(test.name, float(figures[index]), *encoded)
 

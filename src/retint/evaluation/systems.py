@@ -20,6 +20,7 @@ from retint.merge import Coloring, merge
 from retint.model import open_model
 from retint.photo import SUFFIXES, read_photo
 from retint.photo.picture import to_8_bit
+from retint.places import HERE
 
 Pixels = NDArray[np.uint8]
 
@@ -36,20 +37,22 @@ class JudgedPicture:
         shape: height and width of the whole photograph, pixels.
         truth: (S, S, 3).
         grey: (S, S), sRGB grey of the truth's lightness; all that a model gets to see.
+        file: of the photograph; None if it is a part of another, such as an archive.
     """
 
     name: str
     shape: tuple[int, int]
     truth: Pixels
     grey: Pixels
+    file: Path | None = None
 
     @classmethod
-    def cut(cls, name: str, pixels: Pixels, size: int) -> JudgedPicture:
+    def cut(cls, name: str, pixels: Pixels, size: int, file: Path | None = None) -> JudgedPicture:
         """Cut it out of a colour photograph, (H, W, 3)."""
         truth = square(Image.fromarray(pixels), size)
         nothing = np.zeros((1, 1, 2), np.float32)
         grey = merge(truth, Coloring(nothing, nothing))[:, :, 0]
-        return cls(name, (pixels.shape[0], pixels.shape[1]), truth, grey)
+        return cls(name, (pixels.shape[0], pixels.shape[1]), truth, grey, file)
 
 
 class System(Protocol):
@@ -116,12 +119,15 @@ class AgedInput:
         self._colorizer, self._seed = colorizer, seed
 
     def color(self, picture: JudgedPicture) -> Pixels:
-        """See `System`. The same picture ages in the same way every time."""
+        """See `System`."""
+        colored = self._colorizer.colorize_pixels(self.seen(picture), seed=self._seed)
+        return in_colors_of(colored, picture)
+
+    def seen(self, picture: JudgedPicture) -> Pixels:
+        """Grey that the model gets to see, (S, S); a picture ages in the same way every time."""
         from retint.training.degrade import aged_grey  # PyTorch, which the other systems do without
 
-        seed = zlib.crc32(os.fsencode(picture.name))
-        grey = aged_grey(picture.truth, seed)
-        return in_colors_of(self._colorizer.colorize_pixels(grey, seed=self._seed), picture)
+        return aged_grey(picture.truth, zlib.crc32(os.fsencode(picture.name)))
 
 
 class FolderSystem:
@@ -151,18 +157,31 @@ class FolderSystem:
                 )
         self._files = plain | results  # results lie beside the photographs that they were made of
 
+    def check(self, picture: JudgedPicture) -> None:
+        """Tell early that a test picture has no colouring here that can be measured.
+
+        Raises:
+            RetintError: as `color` would.
+        """
+        self._whole(picture)
+
     def color(self, picture: JudgedPicture) -> Pixels:
         """See `System`.
 
         Raises:
-            RetintError: if there is no such picture, or it has another aspect ratio.
+            RetintError: if there is no such picture but the photograph itself, or it has another
+                aspect ratio.
         """
+        return square(Image.fromarray(self._whole(picture)).convert("RGB"), len(picture.truth))
+
+    def _whole(self, picture: JudgedPicture) -> Pixels:
+        """The whole photograph's colouring, (H, W) or (H, W, 3)."""
         file = self._files.get(picture.name)
+        wanted = "every photograph needs its colouring, named like it"
         if file is None:
-            raise RetintError(
-                f"{self._folder} has no picture called {picture.name}: every photograph needs its "
-                "colouring, named like it"
-            )
+            raise RetintError(f"{self._folder} has no picture called {picture.name}: {wanted}")
+        if picture.file is not None and HERE.is_same(file, picture.file):
+            raise RetintError(f"{file} is the photograph itself: {wanted}")
         pixels = to_8_bit(read_photo(file).pixels)
         ratio = (pixels.shape[0] / pixels.shape[1]) / (picture.shape[0] / picture.shape[1])
         if abs(ratio - 1) > _SHAPE_TOLERANCE:
@@ -170,7 +189,7 @@ class FolderSystem:
                 f"{file} is {pixels.shape[1]} x {pixels.shape[0]}, the photograph "
                 f"{picture.shape[1]} x {picture.shape[0]}: colour the whole photograph"
             )
-        return square(Image.fromarray(pixels).convert("RGB"), len(picture.truth))
+        return pixels
 
 
 def in_colors_of(colored: Pixels, picture: JudgedPicture) -> Pixels:

@@ -8,7 +8,13 @@ from retint.models.encoder_unet import EncoderUNet
 from retint.models.initialization import initialize
 from retint.models.patchgan import PatchGAN
 from retint.models.readout import Readout
-from retint.models.registry import Generator, create_generator, list_generators
+from retint.models.registry import (
+    Generator,
+    create_generator,
+    create_untrained,
+    generator_options,
+    list_generators,
+)
 from retint.models.unet import UNet
 
 __all__ = [
@@ -18,6 +24,8 @@ __all__ = [
     "Readout",
     "UNet",
     "create_generator",
+    "create_untrained",
+    "generator_options",
     "initialize",
     "list_generators",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,9 @@ from retint.models.pretrained import pretrained_weights
 from retint.models.registry import Generator, register_generator
 from retint.palette import ab_palette
 
+# It warns of every classifier's weights that those of feature maps have no place for.
+logging.getLogger("timm.models._builder").setLevel(logging.ERROR)
+
 Upsampling = Literal["pixelshuffle", "bilinear"]
 
 
@@ -25,7 +29,8 @@ class EncoderUNet(Generator):
 
     Args:
         backbone: name of a timm model with feature maps at strides 2 to 32.
-        pretrained: start the encoder from ImageNet weights.
+        pretrained: start the encoder from ImageNet weights; the backbone needs to have one first
+            convolution for that, not several beside each other.
         weights: file to take them from instead of a package or the timm hub.
         decoder_channels: one entry for each doubling of the size, 32 -> 16 -> 8 -> 4 -> 2 -> 1;
             three entries predict ab at a quarter of the input's size, five at its own.
@@ -55,7 +60,7 @@ class EncoderUNet(Generator):
         self.palette_size = len(ab_palette()) if palette else 0
         self.out_stride = 32 >> len(decoder_channels)
         self.encoder: Any = _encoder(
-            backbone, 4 if takes_hints else 1, pretrained, Path(weights) if weights else None
+            backbone, self.in_channels, pretrained, Path(weights) if weights else None
         )
         # Deepest first; the last doubling has no feature map of its size beside it.
         features = [*reversed(self.encoder.feature_info.channels()), 0]
@@ -127,18 +132,28 @@ def _encoder(backbone: str, in_channels: int, pretrained: bool, file: Path | Non
     if encoder.feature_info.reduction() != [2, 4, 8, 16, 32]:
         raise TypeError(f"'{backbone}' has no feature maps at strides 2, 4, 8, 16 and 32")
     if state is not None:
-        # The stem is the first parameter of every backbone that timm can cut into feature maps.
-        stem = next(name for name, _ in encoder.named_parameters())
-        std = encoder.default_cfg["std"]
-        state[stem] = _stem_for_lightness(state[stem], in_channels, std)
         try:
-            missing = encoder.load_state_dict(state, strict=False).missing_keys
+            weights = _feature_weights(backbone, state)
+            # The stem is the first parameter of the backbones with a feature map at stride 2.
+            stem = next(name for name, _ in encoder.named_parameters())
+            std = encoder.default_cfg["std"]
+            weights[stem] = _stem_for_lightness(weights[stem], in_channels, std)
+            encoder.load_state_dict(weights)
         except RuntimeError as error:
             source = file or "pretrained weights"
             raise TypeError(f"{source} does not fit '{backbone}': {last_line(error)}") from error
-        if any(not name.endswith("num_batches_tracked") for name in missing):
-            raise TypeError(f"pretrained weights of '{backbone}' lack {missing[0]}")
     return encoder
+
+
+def _feature_weights(backbone: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A classifier's weights under the names that they have where timm gives its feature maps."""
+    cut = timm.create_model(
+        backbone,
+        features_only=True,
+        pretrained=True,
+        pretrained_cfg_overlay={"state_dict": dict(state)},  # of which timm takes things out
+    )
+    return dict(cut.state_dict())
 
 
 def _stem_for_lightness(weight: Tensor, in_channels: int, std: Sequence[float]) -> Tensor:

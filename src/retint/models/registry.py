@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from retint.errors import RetintError
 
@@ -24,6 +26,16 @@ class Generator(nn.Module):
     out_stride: int = 1
     takes_hints: bool = False
     palette_size: int = 0
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of its inputs: lightness, and hints and their mask where it takes them."""
+        return 4 if self.takes_hints else 1
+
+    def without_hints(self, lightness: Tensor) -> Tensor:
+        """Inputs from lightness (N, 1, H, W) alone: where it takes hints, none are given."""
+        inputs: Tensor = functional.pad(lightness, (0, 0, 0, 0, 0, self.in_channels - 1))
+        return inputs
 
     def from_scratch(self) -> Iterable[nn.Module]:
         """The parts that begin with no learnt weights: what a recipe's `init` draws."""
@@ -63,10 +75,35 @@ def create_generator(name: str, **options: Any) -> Generator:
     Raises:
         RetintError: if the name or an option is unknown.
     """
+    generator = _named(name)
+    try:
+        return generator(**options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RetintError(f"generator '{name}' cannot be built: {error}") from error
+
+
+def create_untrained(name: str, **options: Any) -> Generator:
+    """As `create_generator`, without pretrained weights: for one that all weights are put into.
+
+    Raises:
+        RetintError: if the name or an option is unknown.
+    """
+    if "pretrained" in generator_options(name):
+        options["pretrained"] = False
+    return create_generator(name, **options)
+
+
+def generator_options(name: str) -> set[str]:
+    """Names of the options of the generator called `name`.
+
+    Raises:
+        RetintError: if the name is unknown.
+    """
+    return set(inspect.signature(_named(name)).parameters)
+
+
+def _named(name: str) -> type[Generator]:
     if name not in _generators:
         known = ", ".join(list_generators())
         raise RetintError(f"no generator is called '{name}': choose one of {known}")
-    try:
-        return _generators[name](**options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise RetintError(f"generator '{name}' cannot be built: {error}") from error
+    return _generators[name]

@@ -9,7 +9,7 @@ from typing import Any
 
 from retint.errors import RetintError
 from retint.tables import Table
-from retint.training.graphs import new_graph, plot, save
+from retint.training.graphs import lines_with, new_graph, plot, save
 from retint.training.run import best_epoch, read_facts, read_metrics, read_recipe
 
 _GRAPHS = {
@@ -143,8 +143,7 @@ def _draw(names: Sequence[str], losses: dict[str, list[dict[str, Any]]], out: Pa
             axes.set_prop_cycle(None)  # the same colour for the same loss, a style for each run
             style = _STYLES[number % len(_STYLES)]
             for key, label in keys.items():
-                # A stage without a discriminator logs its losses as 0.
-                lines = [line for line in losses[name] if line[key]]
+                lines = lines_with(key, losses[name])
                 plot(axes, lines, key, f"{name}: {label}", linestyle=style)
         try:
             drawn.append(save(figure, axes, out / f"{file}.png"))

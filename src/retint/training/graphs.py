@@ -49,7 +49,7 @@ def draw_graphs(run: Path, out: Path) -> None:
             continue  # no stage had a discriminator yet
         figure, axes = new_graph(title, "running mean of the epoch")
         for key in keys:
-            plot(axes, lines, key, _LABELS[key])
+            plot(axes, lines_with(key, lines), key, _LABELS[key])
         save(figure, axes, out / f"{name}.png")
     validations = read_metrics(run, "validation")
     if validations:
@@ -65,6 +65,11 @@ def new_graph(title: str, y_label: str) -> tuple[Figure, Any]:
     axes = figure.add_subplot(title=title, xlabel="iteration", ylabel=y_label)
     axes.grid(alpha=0.3)
     return figure, axes
+
+
+def lines_with(loss: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of metrics lines, those of stages that have a loss: the others log it as 0."""
+    return [line for line in lines if line[loss]]
 
 
 def plot(

@@ -21,7 +21,7 @@ def random_hints(ab: Tensor) -> Tensor:
     """
     count, _, height, width = ab.shape
     device = ab.device
-    # Nested minima make one point as likely as eight, and many points rare.
+    # The smaller of two draws makes few points likelier: one has 15/64, two 13/64, eight 1/64.
     points = (torch.rand(count, 2, device=device).amin(dim=1) * _MOST_POINTS).floor() + 1
     points = points * (torch.rand(count, device=device) < 0.5)
     mean = functional.avg_pool2d(ab, 5, stride=1, padding=2, count_include_pad=False)

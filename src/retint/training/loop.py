@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,21 +17,23 @@ from torch import Tensor
 from retint import __version__
 from retint.errors import RetintError
 from retint.export import export_run, write_card
+from retint.models import PatchGAN
 from retint.progress import Progress
 from retint.training.batches import Batches
 from retint.training.distributed import require_same, start, together
 from retint.training.graphs import draw_graphs, save_grid
-from retint.training.networks import Networks
+from retint.training.networks import Networks, require_start
 from retint.training.page import duration, write_page
 from retint.training.recipe import Recipe
 from retint.training.run import Run, git_revision
-from retint.training.step import LOSSES, GraphedStep
+from retint.training.step import LOSSES, GraphedStep, Step
 from retint.training.validation import predict, validate
 
 _GRID_ITERATIONS = {1, 5, 10, 50, 100, 249}  # the report's, section 5.5
 _GRID_PICTURES = 6
 _LOG_EVERY = 50  # iterations
 _VALIDATED = 32  # pictures at a time, and no more than fit where a batch trains
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def train(
@@ -67,9 +70,12 @@ def train(
             if accelerator.is_main_process:
                 stack.enter_context(run.held(recipe, resume=resume))
         with together(accelerator):
-            networks = Networks(recipe, accelerator, init)
+            resumed = resume and run.checkpoint.exists()
+            networks = Networks(recipe, accelerator, init, resumed=resumed)
             if accelerator.is_main_process:
                 run.require_base(networks.base)
+            if init is None and not resumed:
+                require_start(recipe)
         progress = Progress(accelerator.is_main_process)
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
@@ -91,18 +97,20 @@ def train(
 
 @contextmanager
 def _mends(recipe: Recipe) -> Iterator[None]:
-    """Say in a line what a person can do about a full disk, or memory of a GPU."""
+    """Say in a line what a person can do about a disk, or memory of a GPU."""
     try:
         yield
     except OSError as error:  # of logs, graphs, pictures
+        mend = "make room" if error.errno in _NO_ROOM else "mend that"
         raise RetintError(
-            f"training cannot go on ({error}): make room, and go on with --resume"
+            f"training cannot go on ({error}): {mend}, and go on with --resume"
         ) from error
     except torch.OutOfMemoryError as error:
-        smaller = max(1, recipe.data.batch_size // 2)
+        size = recipe.data.batch_size
+        smaller = f"--set data.batch_size={size // 2}, or a smaller" if size > 1 else "a smaller"
         raise RetintError(
-            f"batches of {recipe.data.batch_size} do not fit into the GPU's memory: start anew "
-            f"with --set data.batch_size={smaller}, or a smaller data.size"
+            f"batches of {size} do not fit into the GPU's memory: start anew with {smaller} "
+            "data.size, and another --out"
         ) from error
 
 
@@ -128,9 +136,10 @@ class _Training:
         self.epoch = self.iteration = 0  # done
         self.best = float("inf")  # score of an epoch
         self.saved: dict[str, Any] | None = None  # the checkpoint it goes on from
-        self.first_step = 0  # of the epoch: 0, but after a checkpoint inside one
+        self.step = 0  # done of the epoch: at its start 0, but after a checkpoint inside it
+        self.first_means: Tensor | None = None  # of losses, from the steps before that checkpoint
         self.rejected = len(batches.rejected)
-        self.first_epoch, self.started = 0, time.monotonic()
+        self.steps_taken, self.started = 0, time.monotonic()
 
     def resume(self) -> None:
         """Go on from the run's last checkpoint, if it has one."""
@@ -143,11 +152,11 @@ class _Training:
         require_same(self.accelerator, self.iteration, f"{complaint} {self.run.folder}")
         if self.accelerator.is_main_process:
             self.run.rewind(self.saved)
-        self.first_epoch = self.epoch
         if self.saved:
             # Batches of another size, of other processes, may have led to a checkpoint in an epoch.
             seen = self.saved.get("seen", 0)
-            self.first_step = min(-(-seen // self.batches.size), self.batches.steps - 1)
+            self.step = min(-(-seen // self.batches.size), self.batches.steps - 1)
+            self.first_means = self.saved.get("means")
             with self.run.restoring():
                 self.networks.load_state(self.saved)
 
@@ -168,10 +177,7 @@ class _Training:
         if self.epoch >= start + stage.epochs:
             return
         step, discriminator = self.networks.make_step(number, self.batches.palette_weights)
-        if self.saved and self.saved["stage"] == number:
-            with self.run.restoring():
-                discriminator.load_state_dict(self.saved["discriminator"])
-                step.load_state_dict(self.saved["optimizers"])
+        self._go_on_with_stage(number, step, discriminator)
 
         def learn(indices: Tensor) -> Tensor:
             return step(self.batches.windows.batch(indices, train=True))
@@ -192,15 +198,23 @@ class _Training:
                     "optimizers": step.state_dict(),
                 }
 
-            began, steps = time.monotonic(), self.batches.steps - self.first_step
+            began, steps = time.monotonic(), self.batches.steps - self.step
             losses = self._train_epoch(number, one_step, advance_schedule, state)
-            self.epoch, self.first_step = self.epoch + 1, 0
+            self.epoch, self.step = self.epoch + 1, 0
             rate = steps * self.batches.size / (time.monotonic() - began)
             last = self.epoch == start + stage.epochs
             kept = last or self.epoch % self.recipe.checkpoint_every == 0
             figures = self._validate(number, losses, rate, kept=kept)
             if kept:
                 self._checkpoint_epoch(state(), figures["score"])
+
+    def _go_on_with_stage(self, number: int, step: Step, discriminator: PatchGAN) -> None:
+        """Take from a checkpoint what it has of this stage, and let its memory go."""
+        saved, self.saved = self.saved, None
+        if saved and saved["stage"] == number:
+            with self.run.restoring():
+                discriminator.load_state_dict(saved["discriminator"])
+                step.load_state_dict(saved["optimizers"])
 
     def _train_epoch(
         self,
@@ -210,18 +224,21 @@ class _Training:
         state: Callable[[], dict[str, Any]],
     ) -> dict[str, float]:
         """Give the mean losses of the epoch."""
-        batches = self.batches.epoch(self._epoch_seed(0), self.first_step)
-        self._seed_steps(self.first_step)
+        first = self.step
+        batches = self.batches.epoch(self._epoch_seed(0), first)
+        self._seed_steps(first)
         sums = torch.zeros(len(LOSSES), device=self.accelerator.device)
-        if self.saved and self.first_step:
-            sums = self.saved["means"].to(self.accelerator.device) * self.first_step
+        if self.first_means is not None:
+            sums = self.first_means.to(self.accelerator.device) * first
+            self.first_means = None
         losses: dict[str, float] = {}
-        title = f"epoch {self.epoch + 1} of {self.epochs} ({self.recipe.stages[stage].name})"
-        with self.progress.task(title, len(batches)) as advance:
-            for count in range(self.first_step + 1, len(batches) + 1):
+        with self.progress.task(lambda: self._title(stage), len(batches)) as advance:
+            for count in range(first + 1, len(batches) + 1):
                 advance_schedule(count - 1)
                 sums += one_step(batches[count - 1])
+                self.step = count
                 self.iteration += 1
+                self.steps_taken += 1
                 advance(count)
                 shown = self.iteration in _GRID_ITERATIONS
                 if shown or count % _LOG_EVERY == 0 or count == len(batches):
@@ -231,7 +248,7 @@ class _Training:
                         self._check_finite(losses)
                     self._log("train", self.epoch + 1, {"stage": stage, **losses})
                 if shown:
-                    self._grid(f"iteration-{self.iteration:06d}")
+                    self._show(f"iteration-{self.iteration:06d}")
                 every = self.recipe.checkpoint_steps
                 if every and count % every == 0 and count < len(batches):
                     means = self.accelerator.reduce(sums / count, "mean")
@@ -261,7 +278,7 @@ class _Training:
         )
         facts = {"stage": stage, "kept": kept, "images_per_second": rate}
         self._log("validation", self.epoch, {**facts, **figures})
-        self._grid(f"epoch-{self.epoch:03d}")
+        self._show(f"epoch-{self.epoch:03d}")
         gan = f", GAN {losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}"
         self.progress.say(
             f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}"
@@ -272,18 +289,22 @@ class _Training:
         )
         return figures
 
+    def _title(self, stage: int) -> str:
+        """What the progress of an epoch is called."""
+        title = f"epoch {self.epoch + 1} of {self.epochs} ({self.recipe.stages[stage].name})"
+        if not self.steps_taken:
+            return title
+        return f"{title}, {duration(self._seconds_left())} left in all"
+
     def _seconds_left(self) -> float:
-        """Time to the end of the run, by what its epochs took since it was started."""
-        done = self.epoch - self.first_epoch
-        return (time.monotonic() - self.started) / done * (self.epochs - self.epoch)
+        """Time to the end of the run, by what its steps took since it was started."""
+        left: int = (self.epochs - self.epoch) * self.batches.steps - self.step
+        return (time.monotonic() - self.started) / self.steps_taken * left
 
     def _checkpoint_epoch(self, state: dict[str, Any], score: float) -> None:
         improved = score < self.best
         self.best = min(self.best, score)
         self._checkpoint(state, best=improved)
-        if self.accelerator.is_main_process:
-            draw_graphs(self.run.folder, self.run.graphs)
-            write_page(self.run.folder, self.recipe, self._seconds_left())
 
     def _checkpoint(self, state: dict[str, Any], *, best: bool = False) -> None:
         state |= self.networks.state()
@@ -339,10 +360,15 @@ class _Training:
         if self.accelerator.is_main_process:
             self.run.log(kind, epoch, self.iteration, values)
 
+    def _show(self, name: str) -> None:
+        """Renew the page, with one more grid."""
+        if self.accelerator.is_main_process:
+            self._grid(name)
+            draw_graphs(self.run.folder, self.run.graphs)
+            write_page(self.run.folder, self.recipe, self._seconds_left())
+
     @torch.no_grad()
     def _grid(self, name: str) -> None:
-        if not self.accelerator.is_main_process:
-            return
         shown = self.batches.validation[:_GRID_PICTURES]
         rgb = self.batches.windows.batch(shown, train=False)
         ab, lightness, true_ab = predict(self.networks.judged, rgb, self.networks.readout)

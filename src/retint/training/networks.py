@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from retint.errors import RetintError, last_line
 from retint.export import read_onnx_weights
 from retint.model import list_models, model_path
-from retint.models import Generator, PatchGAN, Readout, create_generator, initialize
+from retint.models import (
+    Generator,
+    PatchGAN,
+    Readout,
+    create_generator,
+    create_untrained,
+    initialize,
+)
 from retint.training.distributed import share_statistics
 from retint.training.recipe import Recipe
 from retint.training.run import load_weights
@@ -28,6 +35,7 @@ class Networks:
         recipe: says which.
         accelerator: prepares them; all its processes begin with the same weights.
         init: weights to start from; see `retint.training.loop.train`.
+        resumed: a checkpoint will bring all weights.
 
     Attributes:
         bare: the generator.
@@ -40,13 +48,20 @@ class Networks:
         RetintError: if the recipe's sizes do not fit each other, or `init` does not fit them.
     """
 
-    def __init__(self, recipe: Recipe, accelerator: Accelerator, init: str | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        accelerator: Accelerator,
+        init: str | None,
+        *,
+        resumed: bool = False,
+    ) -> None:
         self._recipe = recipe
         self._accelerator = accelerator
         torch.manual_seed(recipe.seed)
         network = recipe.generator
-        bare = create_generator(network.name, **network.options)
-        _check_sizes(recipe, bare)
+        # Pretrained weights may be out of reach by now, and nothing of them would be left.
+        bare = fitting_generator(recipe, pretrained=init is None and not resumed)
         if network.init is not None:
             for part in bare.from_scratch():
                 initialize(part, network.init)
@@ -97,6 +112,33 @@ class Networks:
     def _prepared(self, network: nn.Module) -> Any:
         compiled = torch.compile(network) if self._recipe.compile else network
         return self._accelerator.prepare(compiled)
+
+
+def require_start(recipe: Recipe) -> None:
+    """See that a run that is given no weights has others to begin with than torch's own.
+
+    Raises:
+        RetintError: if it has not: its recipe counts on `--init`.
+    """
+    network = recipe.generator
+    if network.init is None and network.options.get("pretrained") is False:
+        raise RetintError(
+            f"recipe '{recipe.name}' goes on from a trained model: add --init default, or let it "
+            "begin at random with --set generator.init=normal"
+        )
+
+
+def fitting_generator(recipe: Recipe, *, pretrained: bool = True) -> Generator:
+    """The recipe's generator as it begins; not `pretrained`, without what it would begin from.
+
+    Raises:
+        RetintError: if it cannot be built, or does not fit the recipe's sizes and stages.
+    """
+    network = recipe.generator
+    create = create_generator if pretrained else create_untrained
+    generator = create(network.name, **network.options)
+    _check_sizes(recipe, generator)
+    return generator
 
 
 def _check_sizes(recipe: Recipe, generator: Generator) -> None:

@@ -13,13 +13,13 @@ def write_page(run: Path, recipe: Recipe, seconds_left: float | None) -> None:
     """Write index.html from what lies in a run folder.
 
     Args:
-        run: a run folder with a finished epoch.
+        run: a run folder that has logged something.
         recipe: its recipe.
         seconds_left: how long it will still train; None once it is finished.
     """
     validations = read_metrics(run, "validation")
     epochs = sum(stage.epochs for stage in recipe.stages)
-    status = f"epoch {validations[-1]['epoch']} of {epochs}"
+    status = f"{validations[-1]['epoch'] if validations else 0} of {epochs} epochs"
     if seconds_left is not None:
         status += f", {duration(seconds_left)} left"
     page = render(

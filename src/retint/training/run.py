@@ -36,6 +36,11 @@ from retint.training.recipe import Recipe, load_recipe
 from retint.whole import whole_file
 
 _DIGEST = "sha256"  # in the metadata of weights
+# What a run writes, but for the lock; recipe.yaml, which comes first, makes a folder a run's.
+_WRITTEN = (
+    *("recipe.yaml", "run.json", "metrics.jsonl", "events", "graphs", "grids", "index.html"),
+    *("checkpoint.pt", "generator.safetensors", "best.safetensors", "generator.onnx", "README.md"),
+)
 # What a checkpoint holds, whatever else.
 _STATE = {
     *("stage", "epoch", "iteration", "best", "metrics_size"),
@@ -63,7 +68,7 @@ class Run:
 
         Raises:
             RetintError: if another training has it, it cannot be written, or it holds a run that
-                is not to be resumed, or one of another recipe.
+                is not to be resumed, one of another recipe, or files that a run would replace.
         """
         made, lock = not self.folder.exists(), self.folder / "lock"
         taken = f"{self.folder} is being trained: wait for the end of that, or give another --out"
@@ -79,13 +84,15 @@ class Run:
             finally:
                 if not self._recipe.exists():
                     with suppress(OSError):
-                        lock.unlink(missing_ok=True)
+                        if not lock.stat().st_size:  # else it is somebody's
+                            lock.unlink()
                         if made:
                             self.folder.rmdir()
 
     def _require_mine(self, recipe: Recipe, *, resume: bool) -> None:
         """See that the folder is free for this recipe, or holds a run of it to go on with."""
         if not self._recipe.exists():
+            self._require_free()
             return
         if not resume:
             raise RetintError(f"{self.folder} holds a run: add --resume, or give another --out")
@@ -93,6 +100,16 @@ class Run:
             raise RetintError(
                 f"{self.folder} was trained with another recipe: resume with the same recipe "
                 "and --set values (they are in its recipe.yaml)"
+            )
+
+    def _require_free(self) -> None:
+        """See that a folder that is no run holds nothing of the names that a run writes."""
+        there = [name for name in _WRITTEN if (self.folder / name).exists()]
+        if (self.folder / "lock").exists() and (self.folder / "lock").stat().st_size:
+            there.append("lock")
+        if there:
+            raise RetintError(
+                f"{self.folder} holds {there[0]} and is no run folder: give another --out"
             )
 
     def require_base(self, base: Mapping[str, str] | None) -> None:
@@ -125,13 +142,13 @@ class Run:
         """
         if self._recipe.exists() and self.checkpoint.exists():
             facts = self._carried_on(facts)
+        write_text(self._recipe, recipe.to_yaml())
+        write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
         try:
             self.grids.mkdir(exist_ok=True)
             self.graphs.mkdir(exist_ok=True)
         except OSError as error:
             raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
-        write_text(self._recipe, recipe.to_yaml())
-        write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
 
     def _stored_facts(self) -> dict[str, Any]:
         return read_facts(self.folder) if (self.folder / "run.json").exists() else {}

@@ -67,11 +67,8 @@ def predict(generator: Generator, rgb: Tensor, readout: Readout) -> tuple[Tensor
     """
     true_lab = lab.rgb_to_lab(rgb, axis=1)
     lightness = lab.normalize_lightness(true_lab[:, :1])
-    inputs = lightness
-    if generator.takes_hints:
-        inputs = functional.pad(lightness, (0, 0, 0, 0, 0, 3))
+    inputs = generator.without_hints(lightness).contiguous(memory_format=torch.channels_last)
     generator.noisy_eval()
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
     answer = generator(inputs, with_palette=True) if readout.share else (generator(inputs),)
     generator.train()
     ab = functional.interpolate(readout(*answer).float(), rgb.shape[-2:], mode="bilinear")
