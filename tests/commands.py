@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from typer.testing import CliRunner
 
 from retint.cli import app
 
+SAMPLES = Path(__file__).parent.parent / "samples"
+START = "from retint.cli import main; main()"
+COMMAND = [sys.executable, "-c", START]
+
 
 def retint(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from retint.cli import main; main()", *map(str, arguments)]
+    command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -27,3 +32,13 @@ def fails_in_one_line(done: subprocess.CompletedProcess[str], *words: str) -> No
     assert "Traceback" not in done.stderr
     for word in words:
         assert word in lines[0]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder but journals."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if path.suffix != ".jsonl"
+    }

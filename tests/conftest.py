@@ -27,6 +27,12 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def same_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of all runs carry one date, so that their bytes can be compared."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+
+
 @pytest.fixture(scope="session")
 def colour_photo() -> NDArray[np.uint8]:
     """An ordinary colour photograph, (512, 512, 3)."""

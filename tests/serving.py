@@ -1,9 +1,8 @@
-"""The service on a port of its own, and the browser that is installed."""
+"""Service and survey on a port of their own, and the browser that is installed."""
 
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import httpx
 import pytest
 import uvicorn
 
+from commands import COMMAND
 from retint import Colorizer
 from retint.web.app import create_app
 from retint.web.settings import Settings
@@ -51,28 +51,45 @@ def talk(client: httpx.Client, request: bytes, pause: float = 0.0) -> bytes:
         return connection.recv(4096)
 
 
+def finished(client: httpx.Client, job: str) -> dict[str, Any]:
+    """The state of a job at its end, waited for."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        state = client.get(f"/v1/jobs/{job}").json()
+        if state["finished"]:
+            return state
+        time.sleep(0.1)
+    raise AssertionError(f"not finished in time: {state}")
+
+
+@contextmanager
+def running(app: Any) -> Iterator[str]:
+    """An app on a port of its own, in this process; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 @contextmanager
 def served(
     folder: Path, models: Sequence[str | Path] = ("default",), **limits: Any
 ) -> Iterator[httpx.Client]:
-    """In this process."""
+    """The service, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "HF_HUB_OFFLINE"):
             patch.setenv(name, "")  # the service sets them, and in the end they are as before
         app = create_app([Colorizer(model) for model in models], Settings(data=folder, **limits))
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-        listener = socket.create_server(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            with connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
-                while not server.started:
-                    assert thread.is_alive()
-                    time.sleep(0.02)
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
+        with running(app) as address, connect(address) as client:
+            yield client
 
 
 class Drained(threading.Thread):
@@ -108,13 +125,10 @@ def address_of(process: subprocess.Popen[str]) -> str:
 
 
 @contextmanager
-def command(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The service as the command starts it."""
-    code = "from retint.cli import main; main()"
+def command(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """What a command serves, `serve` or `survey`; process and address."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(folder)],
-        stderr=subprocess.PIPE,
-        text=True,
+        [*COMMAND, *map(str, arguments), "--port", "0"], stderr=subprocess.PIPE, text=True
     )
     try:
         yield process, address_of(process)

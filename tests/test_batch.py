@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint_here
+from commands import COMMAND, fails_in_one_line, retint_here
 from retint.colorizer import Colorizer
 from retint.journal import Journal
 from retint.many import Request, Run
@@ -23,12 +23,7 @@ from retint.places import HERE
 from retint.plan import Task
 from retint.whole import partial_path
 
-COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
-
-
-@pytest.fixture(autouse=True)
-def same_date(monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+pytestmark = pytest.mark.usefixtures("same_date")
 
 
 def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colour_photo):
@@ -307,7 +302,7 @@ def test_a_folder_that_is_not_there_is_not_watched(tmp_path):
 def test_what_is_for_one_photograph_is_not_for_a_hot_folder(tmp_path, options, words):
     hot = tmp_path / "hot"
     hot.mkdir()
-    command = [*COMMAND, hot, "--watch", *options]
+    command = [*COMMAND, "colorize", hot, "--watch", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     fails_in_one_line(done, words)
     assert list(tmp_path.rglob("*")) == [hot]
@@ -370,7 +365,9 @@ def test_links_that_go_round_are_told(scans, tmp_path):
 def test_a_hot_folder(scans, tmp_path, colour_photo):
     hot, out = tmp_path / "hot", tmp_path / "out"
     hot.mkdir()
-    process = subprocess.Popen([*COMMAND, hot, "-o", out, "--watch"], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*COMMAND, "colorize", hot, "-o", out, "--watch"], stderr=subprocess.PIPE
+    )
     try:
         slow = hot / "slow.jpg"
         data = (scans / "00.jpg").read_bytes()

@@ -5,20 +5,17 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
-from commands import fails_in_one_line, retint, retint_here
+from commands import COMMAND, SAMPLES, fails_in_one_line, retint, retint_here
 from retint.model import model_path
 from retint.photo import read_photo
 from retint.photo.provenance import read_provenance
 from retint.tables import Table
-
-SAMPLES = Path(__file__).parent.parent / "samples"
 
 
 @pytest.fixture
@@ -323,10 +320,7 @@ def test_every_result_says_that_its_colours_were_inferred(tmp_path):
 def test_a_name_that_is_no_text(photo):
     odd = os.fsencode(photo.parent) + b"/caf\xe9.jpg"
     os.rename(photo, odd)  # noqa: PTH104 - a name in bytes
-    done = subprocess.run(
-        [sys.executable, "-c", "from retint.cli import main; main()", "colorize", odd],
-        capture_output=True,
-    )
+    done = subprocess.run([*COMMAND, "colorize", odd], capture_output=True)
     assert done.returncode == 0, done.stderr
     assert b"caf\xe9-color.jpg" in done.stdout
     assert os.path.exists(odd.replace(b".jpg", b"-color.jpg"))  # noqa: PTH110

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from commands import fails_in_one_line, retint
+from commands import SAMPLES, fails_in_one_line, retint
 from retint import Colorizer, Hint, lab
 from retint.hints import hint_map, read_hints
 
@@ -154,7 +154,7 @@ def test_thin_strokes_on_a_large_photograph_keep_their_colours(tmp_path, width):
 
 def test_hints_of_a_text_file_are_those_of_the_command_line(tmp_path):
     (tmp_path / "hints.txt").write_text("\ufeff# sky, roof\n120,80,#7090c0\n\n10,20,#c03020\n")
-    cat = Path(__file__).parent.parent / "samples" / "cat.jpg"
+    cat = SAMPLES / "cat.jpg"
     by_file = retint("colorize", cat, "--hints", tmp_path / "hints.txt", "-o", tmp_path / "f.png")
     assert by_file.returncode == 0, by_file.stderr
     options = ["--hint", "120,80,#7090c0", "--hint", "10,20,#c03020"]

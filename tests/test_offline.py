@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-CODE = "from retint.cli import main; main()"
+from commands import COMMAND, START
 
 
 def test_colouring_leaves_no_telemetry_in_the_home_folder(tmp_path):
@@ -16,7 +16,7 @@ def test_colouring_leaves_no_telemetry_in_the_home_folder(tmp_path):
     home.mkdir()
     own = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     places = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
-    command = [sys.executable, "-c", CODE, "colorize", str(photograph)]
+    command = [*COMMAND, "colorize", photograph]
     subprocess.run(command, env={**own, **places}, check=True)
     assert (tmp_path / "photo-color.png").exists()
     assert list(home.iterdir()) == []
@@ -43,7 +43,7 @@ def test_nothing_is_fetched(tmp_path):
         "def watch(event, _):\n"
         "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
         "        raise SystemExit(f'retint went online: {event}')\n"
-        f"sys.addaudithook(watch)\n{CODE}"
+        f"sys.addaudithook(watch)\n{START}"
     )
     for arguments in (["colorize", str(photograph)], ["info", str(photograph)], ["models"]):
         command = [sys.executable, "-c", code, *arguments]

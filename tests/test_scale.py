@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint_here
+from commands import COMMAND, SAMPLES, START, contents, fails_in_one_line, retint_here
 
 pytest.importorskip("ray", reason="needs the scale extra")
 
@@ -30,21 +30,15 @@ from retint.scale.cluster import Cluster, _Crew
 from retint.scale.urls import Urls
 from retint.scale.work import colorize_task
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 COUNT = 10
 RAY = ("--engine", "ray", "--workers", 2)
-COMMAND = [sys.executable, "-c", "from retint.cli import main; main()", "colorize"]
+pytestmark = pytest.mark.usefixtures("same_date")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
     with Cluster(workers=2).connected():
         yield
-
-
-@pytest.fixture(autouse=True)
-def same_date(monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +64,6 @@ def plain(scans, tmp_path_factory):
         patch.setenv("SOURCE_DATE_EPOCH", "1000000000")
         assert retint_here("colorize", scans, "-o", out).returncode == 0
     return contents(out)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if path.suffix != ".jsonl"
-    }
 
 
 def workers(process: int, at: str) -> list[int]:
@@ -174,7 +159,7 @@ def test_a_killed_run_goes_on_and_bad_photographs_are_named(scans, plain, tmp_pa
     shutil.copytree(scans, photos)
     (photos / "broken.jpg").write_bytes(b"no picture")
     process = subprocess.Popen(
-        [*COMMAND, photos, "-o", out, *map(str, RAY)],
+        [*COMMAND, "colorize", photos, "-o", out, *map(str, RAY)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -313,7 +298,7 @@ def test_what_makes_no_sense_is_refused_in_a_line(scans, tmp_path):
 
 
 def test_without_the_extra_a_line_says_what_to_install(scans, tmp_path):
-    code = "import sys; sys.modules['ray'] = None; from retint.cli import main; main()"
+    code = "import sys; sys.modules['ray'] = None; " + START
     done = subprocess.run(
         [sys.executable, "-c", code, "colorize", scans, "-o", tmp_path / "out", "--engine", "ray"],
         capture_output=True,

@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
-from commands import fails_in_one_line, retint, retint_here
+from commands import SAMPLES, fails_in_one_line, retint, retint_here
 from retint.errors import RetintError
 from retint.export import export_generator
 from retint.model import model_path, open_model
@@ -516,7 +516,7 @@ def test_a_model_that_knows_one_colouring_is_asked_for_no_more(tmp_path):
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {**kept, "retint": json.dumps(card)})
     onnx.save(model, tmp_path / "one.onnx")
-    cat = Path(__file__).parent.parent / "samples/cat.jpg"
+    cat = SAMPLES / "cat.jpg"
     asked = ("colorize", cat, "--model", tmp_path / "one.onnx", "-o", tmp_path / "out")
     fails_in_one_line(retint(*asked, "--samples", 2), "one.onnx", "leave out --samples")
     assert retint(*asked).returncode == 0

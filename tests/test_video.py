@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint, retint_here
+from commands import COMMAND, SAMPLES, START, fails_in_one_line, retint, retint_here
 
 av = pytest.importorskip("av", reason="the video extra is not installed")
 
@@ -22,7 +22,6 @@ from retint.errors import RetintError  # noqa: E402 - after it is known that the
 from retint.video import Film  # noqa: E402
 from retint.whole import partial_path  # noqa: E402
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 WIDTH, HEIGHT = 160, 120
 
 
@@ -345,8 +344,7 @@ def test_a_killed_run_goes_on_to_the_same_film(tmp_path):
     clip = write_clip(tmp_path / "film.mp4", pan("cat", 14) + pan("coffee", 30), sound="aac")
     whole, resumed = tmp_path / "whole.mp4", tmp_path / "resumed.mp4"
     assert retint("video", clip, "-o", whole).returncode == 0
-    command = [sys.executable, "-c", "from retint.cli import main; main()", "video"]
-    run = subprocess.Popen([*command, str(clip), "-o", str(resumed)])
+    run = subprocess.Popen([*COMMAND, "video", clip, "-o", resumed])
     work = partial_path(tmp_path / "resumed.mp4", sole=True)
     deadline = time.monotonic() + 300
     while not (work / "00000.nut").exists():
@@ -490,10 +488,7 @@ def test_bad_outputs_are_named(clip, tmp_path):
 
 
 def test_without_the_extra_and_without_torch(clip):
-    code = (
-        "import sys; sys.modules['{}'] = None; sys.argv = ['retint', 'video', r'{}']\n"
-        "from retint.cli import main; main()"
-    )
+    code = "import sys; sys.modules['{}'] = None; sys.argv = ['retint', 'video', r'{}']\n" + START
 
     def run(hidden):
         command = [sys.executable, "-c", code.format(hidden, clip)]

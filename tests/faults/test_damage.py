@@ -20,11 +20,10 @@ import pytest
 import torch
 from PIL import Image
 
-from commands import fails_in_one_line, retint_here
+from commands import SAMPLES, fails_in_one_line, retint_here
 from retint.errors import RetintError
 from retint.model import list_models, model_path, open_model
 
-SAMPLES = Path(__file__).parent.parent.parent / "samples"
 TINY = (
     *("data.size=64", "data.batch_size=4", "generator.options.width=8"),
     *("generator.options.depth=6", "precision=fp32", "stages.0.epochs=1"),

@@ -49,7 +49,7 @@ def decoder():
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
-    with command(folder) as (_, address), connect(address) as client:
+    with command("serve", "--data", folder) as (_, address), connect(address) as client:
         yield client
 
 

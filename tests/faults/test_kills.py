@@ -9,28 +9,20 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from commands import retint
+from commands import COMMAND, SAMPLES, contents, retint
 from faults.rounds import rounds, whole_suite
 from retint.whole import partial_path
-from serving import address_of
-from serving import command as service
+from serving import command, connect, finished
 
-SAMPLES = Path(__file__).parent.parent.parent / "samples"
-COMMAND = [sys.executable, "-c", "from retint.cli import main; main()"]
-
-
-@pytest.fixture(autouse=True)
-def same_date(monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+pytestmark = pytest.mark.usefixtures("same_date")
 
 
 @pytest.fixture
@@ -51,15 +43,6 @@ def killed(seconds, *arguments):
         return True
     assert process.returncode == 0, said
     return False
-
-
-def contents(folder):
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if path.suffix != ".jsonl"
-    }
 
 
 def test_a_killed_run_goes_on_and_ends_like_an_uninterrupted_one(scans, tmp_path, chance):
@@ -144,29 +127,24 @@ def test_a_film_killed_at_any_moment(tmp_path, chance):
 def test_jobs_of_a_service_killed_at_any_moment(tmp_path, chance):
     cat = (SAMPLES / "cat.jpg").read_bytes()
     files = [("photo", (f"{number}.jpg", cat)) for number in range(15)]
+    serve = partial(command, "serve", "--data", tmp_path)
     jobs: set[str] = set()
-    finished: set[str] = set()
+    ended: set[str] = set()
     for _ in range(12):
-        with (
-            service(tmp_path) as (process, address),
-            httpx.Client(base_url=address, timeout=60) as client,
-        ):
-            for job in finished:
+        with serve() as (process, address), connect(address) as client:
+            for job in ended:
                 assert client.get(f"/v1/jobs/{job}/files/14").status_code == 200
             jobs.add(client.post("/v1/jobs", files=files).json()["id"])
             time.sleep(chance.uniform(0, 3))
             for job in jobs:
                 if client.get(f"/v1/jobs/{job}").json()["finished"]:
-                    finished.add(job)
+                    ended.add(job)
             process.send_signal(signal.SIGKILL)
             process.wait()
-    with service(tmp_path) as (_, address), httpx.Client(base_url=address, timeout=60) as client:
+    with serve() as (_, address), connect(address) as client:
         single = client.post("/v1/colorize", content=cat).content
-        deadline = time.monotonic() + 300
         for job in jobs:
-            while not (state := client.get(f"/v1/jobs/{job}").json())["finished"]:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+            state = finished(client, job)
             assert state["counts"] == {"done": 15}
             assert {client.get(file["result"]).content for file in state["files"]} == {single}
     folders = {path.name for path in tmp_path.iterdir() if path.is_dir()}
@@ -197,10 +175,10 @@ def test_a_survey_killed_at_any_moment(photographs, tmp_path, chance):
     big.mkdir()
     for path in photographs.iterdir():
         Image.open(path).resize((300, 280)).save(big / path.name)
-    options = ("--practice", 0, "--trials", 12, "--checks", 0, "--port", 0)
+    options = ("--practice", 0, "--trials", 12, "--checks", 0)
     arguments = ("survey", "run", big, "-o", tmp_path / "out", *options)
     for _ in range(6):  # while it is built
-        assert killed(chance.uniform(0.5, 3), *arguments)
+        assert killed(chance.uniform(0.5, 3), *arguments, "--port", 0)
         left = {path.name for path in (tmp_path / "out").glob("*")}
         assert left <= {"pictures", partial_path(Path("pictures"), sole=True).name} | {
             f"answers.sqlite{ending}" for ending in ("", "-wal", "-shm")
@@ -208,11 +186,7 @@ def test_a_survey_killed_at_any_moment(photographs, tmp_path, chance):
     said: list[str] = []
     cookies: dict[str, str] = {}
     for _ in range(6):
-        process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE, text=True
-        )
-        address = address_of(process)
-        with httpx.Client(base_url=address, timeout=60) as client:
+        with command(*arguments) as (process, address), connect(address) as client:
             client.cookies.update(cookies)
             trial = client.post("/session", json={}).json()["trial"]
             assert trial["number"] == len(said) + 1
@@ -223,7 +197,7 @@ def test_a_survey_killed_at_any_moment(photographs, tmp_path, chance):
                 assert client.post(f"/trials/{number}", json=answer).status_code == 200
                 said.append(side)
             process.send_signal(signal.SIGKILL)
-            process.communicate()
+            process.wait()
     from retint.survey.build import open_survey
     from retint.survey.store import read_sessions
 
@@ -243,14 +217,14 @@ def test_training_killed_at_any_moment(photographs, tmp_path, chance, monkeypatc
         *("stages.0.epochs=3", "checkpoint_steps=2"),
     )
     options = [part for change in changes for part in ("--set", change)]
-    command = ("train", photographs, "--recipe", "unet-gan", *options, "--resume", "--out")
+    training = ("train", photographs, "--recipe", "unet-gan", *options, "--resume", "--out")
     start = time.monotonic()
-    assert not killed(580, *command, tmp_path / "whole")
+    assert not killed(580, *training, tmp_path / "whole")
     usual = time.monotonic() - start
     for _ in range(8):
-        if not killed(chance.uniform(0.4, 1) * usual, *command, tmp_path / "killed"):
+        if not killed(chance.uniform(0.4, 1) * usual, *training, tmp_path / "killed"):
             break
-    assert not killed(580, *command, tmp_path / "killed")
+    assert not killed(580, *training, tmp_path / "killed")
     for name in ("generator", "best"):
         one, other = (
             load_file(tmp_path / run / f"{name}.safetensors") for run in ("whole", "killed")

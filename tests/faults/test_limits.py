@@ -12,20 +12,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint_here
+from commands import COMMAND, SAMPLES, START, fails_in_one_line, retint_here
 from faults.rounds import rounds, whole_suite
-from serving import address_of, served
+from serving import address_of, finished, served
 
-SAMPLES = Path(__file__).parent.parent.parent / "samples"
-_START = "from retint.cli import main; main()"
 _FULL_DISK = (
     "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     "resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
@@ -45,7 +41,7 @@ def obey_permissions() -> None:
 def limited(limit, *arguments):
     """The command in a process with a limit, or with none but file permissions."""
     # Where files may not grow, Python would leave halves of its compiled modules.
-    command = [sys.executable, "-B", "-c", limit + _START, *map(str, arguments)]
+    command = [sys.executable, "-B", "-c", limit + START, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, preexec_fn=obey_permissions)
 
 
@@ -202,9 +198,8 @@ def test_a_permission_that_is_lost_meanwhile(tmp_path):
     scans.mkdir()
     for number in range(16):
         shutil.copy(SAMPLES / "cat.jpg", scans / f"{number:02d}.jpg")
-    command = [sys.executable, "-c", _START, "colorize", str(scans), "-o", str(out)]
     process = subprocess.Popen(
-        command,
+        [*COMMAND, "colorize", scans, "-o", out],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -246,23 +241,20 @@ def test_a_clock_that_jumps_between_two_runs(scans, tmp_path, monkeypatch):
         assert line.startswith("{")
 
 
-@pytest.mark.parametrize(("finished", "stays"), [(10.0, False), (4e9, True)])
-def test_jobs_when_the_clock_jumps(tmp_path, finished, stays):
+@pytest.mark.parametrize(("moment", "stays"), [(10.0, False), (4e9, True)])
+def test_jobs_when_the_clock_jumps(tmp_path, moment, stays):
     cat = (SAMPLES / "cat.jpg").read_bytes()
 
     def made(client):
         job = client.post("/v1/jobs", files={"photo": cat}).json()["id"]
-        deadline = time.monotonic() + 300
-        while not client.get(f"/v1/jobs/{job}").json()["finished"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        finished(client, job)
         return job
 
     with served(tmp_path) as client:
         job = made(client)
         database = sqlite3.connect(tmp_path / "jobs.sqlite")
         with database:
-            database.execute("update jobs set finished = ?", (finished,))
+            database.execute("update jobs set finished = ?", (moment,))
         database.close()
         for _ in range(2):  # any work looks for what has expired, before it or after it
             assert made(client) != job
@@ -291,7 +283,7 @@ def test_too_little_memory_for_a_photograph(tmp_path, megabytes):
 def test_too_little_memory_for_a_photograph_over_http(tmp_path):
     picture = tmp_path / "large.png"
     Image.linear_gradient("L").resize((9000, 7000)).save(picture, compress_level=1)
-    command = [sys.executable, "-c", _LITTLE_MEMORY.format(3_600 << 20) + _START, "serve"]
+    command = [sys.executable, "-c", _LITTLE_MEMORY.format(3_600 << 20) + START, "serve"]
     process = subprocess.Popen(
         [*command, "--port", "0", "--data", str(tmp_path / "jobs")],
         stderr=subprocess.PIPE,

@@ -11,14 +11,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 from skimage import data
 
@@ -31,7 +28,7 @@ from retint.survey.report import results_of
 from retint.survey.store import NAME, Session, Store, read_sessions
 from retint.survey.trials import TrialKind, draw_trials
 from retint.whole import partial_path
-from serving import address_of, chromium, connect
+from serving import chromium, command, connect, running
 
 SHORT = Protocol(practice=1, trials=2, checks=1, seconds=0.05)
 SHORT_OPTIONS = ("--practice", 1, "--trials", 2, "--checks", 1, "--seconds", 0.05, "--limit", 6)
@@ -50,38 +47,9 @@ def photos(tmp_path_factory):
     return folder
 
 
-@contextmanager
 def served(survey, token=None):
     """A survey on a port of its own, in this process; its address."""
-    store = Store(survey, random.Random(1))
-    server = uvicorn.Server(uvicorn.Config(create_app(survey, store, token=token), log_level=50))
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-@contextmanager
-def command(*arguments):
-    """A survey as the command serves it; process and address."""
-    code = "from retint.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "survey", *map(str, arguments), "--port", "0"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process, address_of(process)
-    finally:
-        process.kill()
-        process.communicate()
+    return running(create_app(survey, Store(survey, random.Random(1)), token=token))
 
 
 def answer_all(client, choose, most=1000):
@@ -317,7 +285,7 @@ def test_with_a_token_only_who_has_it_begins(photos, tmp_path):
 
 
 def test_a_killed_survey_has_all_answers_and_goes_on(photos, tmp_path):
-    arguments = (photos, "--models", "default", "-o", tmp_path / "out", *SHORT_OPTIONS)
+    arguments = ("survey", photos, "--models", "default", "-o", tmp_path / "out", *SHORT_OPTIONS)
     with command(*arguments) as (process, address):
         with connect(address) as client:
             answer_all(client, lambda _: "left", most=2)

@@ -19,43 +19,29 @@ import weakref
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint
+from commands import SAMPLES, fails_in_one_line, retint
 from retint.errors import RetintError
 from retint.web.job_worker import JobWorker
 from retint.web.jobs import JobStore
 from retint.web.service import BusyError, Result, Service, Wish
 from retint.web.settings import Settings
-from serving import command, connect, served, talk
+from serving import command, connect, finished, served, talk
 
-CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
+CAT = SAMPLES / "cat.jpg"
 
-
-@pytest.fixture(autouse=True)
-def same_date(monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+pytestmark = pytest.mark.usefixtures("same_date")
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     with served(tmp_path_factory.mktemp("jobs"), most_bytes=2_000_000) as client:
         yield client
-
-
-def finished(client, job):
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        state = client.get(f"/v1/jobs/{job}").json()
-        if state["finished"]:
-            return state
-        time.sleep(0.1)
-    raise AssertionError(f"not finished in time: {state}")
 
 
 def test_the_answer_is_what_the_command_writes(client, tmp_path):
@@ -362,7 +348,7 @@ def test_jobs_expire(tmp_path):
 
 
 def test_jobs_survive_a_kill(tmp_path):
-    with command(tmp_path) as (process, address):
+    with command("serve", "--data", tmp_path) as (process, address):
         files = [("photo", (f"{n}.jpg", CAT.read_bytes())) for n in range(30)]
         with connect(address) as client:
             job = client.post("/v1/jobs", files=files).json()["id"]
@@ -372,7 +358,7 @@ def test_jobs_survive_a_kill(tmp_path):
                 time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with command(tmp_path) as (process, address), connect(address) as client:
+    with command("serve", "--data", tmp_path) as (process, address), connect(address) as client:
         state = finished(client, job)
         assert state["counts"] == {"done": 30}
         pictures = {client.get(file["result"]).content for file in state["files"]}
@@ -389,7 +375,7 @@ def test_a_stop_finishes_what_is_in_work(tmp_path, number):
     workers = Settings(data=tmp_path).workers
     count = workers + 3
     with (
-        command(tmp_path) as (process, address),
+        command("serve", "--data", tmp_path) as (process, address),
         ThreadPoolExecutor(count) as pool,
         connect(address) as client,
     ):
@@ -413,7 +399,7 @@ def test_a_stop_finishes_what_is_in_work(tmp_path, number):
 
 def test_who_follows_a_job_does_not_hold_up_the_end(tmp_path):
     files = [("photo", (f"{n}.jpg", CAT.read_bytes())) for n in range(500)]
-    with command(tmp_path) as (process, address):
+    with command("serve", "--data", tmp_path) as (process, address):
         job = httpx.post(f"{address}/v1/jobs", files=files, timeout=60).json()["id"]
         with httpx.stream("GET", f"{address}/v1/jobs/{job}/events", timeout=60) as events:
             next(events.iter_lines())

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import fails_in_one_line, retint
+from commands import SAMPLES, fails_in_one_line, retint
 from retint.export import build_generator, export_generator, read_onnx_weights
 from retint.model import model_path, open_model
 from retint.models import Readout
@@ -25,16 +25,11 @@ from retint.web.darkroom import Darkroom
 from retint.web.service import Service
 from serving import CHROMIUM, chromium, command, connect, served, talk
 
-SAMPLES = Path(__file__).parent.parent.parent / "samples"
 CAT = SAMPLES / "cat.jpg"
 WAIT = 120_000  # milliseconds: machines are busy at times
 
+pytestmark = pytest.mark.usefixtures("same_date")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed here")
-
-
-@pytest.fixture(autouse=True)
-def same_date(monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
 
 
 @pytest.fixture(scope="module")
@@ -554,10 +549,10 @@ def test_an_open_page_does_not_hold_up_the_end_and_nothing_dropped_stays(tmp_pat
             assert client.post("/gradio_api/upload", files={"files": file}).is_success
         return [path.name for path in tmp_path.rglob("*.jpg")]
 
-    with command(tmp_path / "jobs") as (process, address):
+    with command("serve", "--data", tmp_path / "jobs") as (process, address):
         assert dropped(address, "a.jpg") == ["a.jpg"]
         process.send_signal(signal.SIGKILL)
-    with command(tmp_path / "jobs") as (process, address):
+    with command("serve", "--data", tmp_path / "jobs") as (process, address):
         assert dropped(address, "b.jpg") == ["b.jpg"]  # what was killed could not tidy up
         heartbeat = f"{address}/gradio_api/heartbeat/s1"
         with httpx.stream("GET", heartbeat, timeout=60) as stream:
