@@ -119,15 +119,6 @@ def test_half_a_line_of_a_journal_is_cut_off_with_the_next_that_is_written(scans
     assert "finished" in json.loads(lines[-1])
 
 
-def test_a_damaged_journal_is_named(scans, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "retint-journal.jsonl").write_text("no journal\n")
-    fails_in_one_line(
-        retint_here("colorize", scans, "-o", out), "retint-journal.jsonl", "move it away"
-    )
-
-
 def test_a_photograph_that_is_named_twice_is_coloured_once(scans, tmp_path):
     one = scans / "00.jpg"
     done = retint_here("colorize", one, scans, one, "-o", tmp_path / "out", "--dry-run")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from commands import COMMAND, SAMPLES, fails_in_one_line, retint, retint_here
+from commands import COMMAND, SAMPLES, START, fails_in_one_line, retint, retint_here
 from retint.model import model_path
 from retint.photo import read_photo
 from retint.photo.provenance import read_provenance
@@ -95,23 +95,10 @@ def test_colours_get_no_name_of_a_grey_map(photo, tmp_path):
         assert result.mode == "RGB"
 
 
-def test_a_sample_is_that_of_its_seed(photo, tmp_path, monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    assert retint_here("colorize", photo, "--samples", 2, "-o", tmp_path / "out").returncode == 0
-    assert retint_here("colorize", photo, "--seed", 2, "-o", tmp_path / "two.jpg").returncode == 0
-    assert (tmp_path / "two.jpg").read_bytes() == (tmp_path / "out/cat-color-2.jpg").read_bytes()
-
-
 def test_details_on_demand(photo):
     done = retint("-v", "colorize", photo)
     assert "coloured in" in done.stderr
     assert "coloured in" not in retint("colorize", photo, "--overwrite").stderr
-
-
-def test_samples_differ(photo):
-    assert retint_here("colorize", photo, "--samples", 2).returncode == 0
-    one, two = (np.asarray(Image.open(photo.with_name(f"cat-color-{n}.jpg"))) for n in (1, 2))
-    assert (one != two).any()
 
 
 def test_a_date_that_is_none(photo, monkeypatch):
@@ -354,16 +341,29 @@ def test_a_wide_table_keeps_its_figures_on_a_narrow_terminal():
     assert name.replace(" ", "") in "".join(line[:15] for line in lines).replace(" ", "")
 
 
-def test_help_is_there_without_heavy_imports():
-    code = (
-        "import sys; sys.argv = ['retint', '--help']\n"
-        "from retint.cli import main\n"
-        "try: main()\n"
-        "finally: print([m for m in ('torch', 'numpy', 'cv2', 'onnxruntime') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip().endswith("[]")
-    assert "colorize" in done.stdout
+@pytest.mark.parametrize(
+    ("code", "arguments", "says", "unneeded"),
+    [
+        (START, "--help", "colorize", "torch numpy cv2 onnxruntime"),
+        (START, "colorize cat.jpg", "cat-color.jpg", "fastapi gradio uvicorn fsspec ray upath"),
+        ("import retint", "", "", "torch numpy cv2"),
+        (
+            "import numpy, retint; retint.colorize(numpy.zeros((8, 8), 'uint8'))",
+            "",
+            "",
+            "torch matplotlib",
+        ),
+        ("import retint.survey.build, retint.survey.report", "", "", "torch fastapi"),
+    ],
+)
+def test_what_is_not_needed_is_not_loaded(photo, code, arguments, says, unneeded):
+    watched = f"import sys\ntry: {code}\nfinally: print(set({unneeded.split()}) & set(sys.modules))"
+    command = [sys.executable, "-c", watched, *arguments.split()]
+    done = subprocess.run(command, cwd=photo.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *said, loaded = done.stdout.splitlines()
+    assert says in "".join(said)
+    assert loaded == "set()"
 
 
 def test_a_strength_that_is_no_number(photo):
@@ -389,16 +389,19 @@ def test_scans_that_are_not_read_are_not_passed_over(photo):
     assert "1 coloured, 2 failed" in done.stderr
 
 
-def test_samples_are_named_by_their_seeds(photo, tmp_path):
-    assert retint_here("colorize", photo, "--samples", 2, "-o", tmp_path).returncode == 0
-    more = retint_here("colorize", photo, "--samples", 2, "--seed", 3, "-o", tmp_path)
-    assert more.returncode == 0, more.stderr
-    third = retint_here("colorize", photo, "--seed", 3, "-o", tmp_path / "third.jpg")
-    assert third.returncode == 0
-    names = {path.name for path in tmp_path.glob("cat-color-*.jpg")}
-    assert names == {f"cat-color-{seed}.jpg" for seed in (1, 2, 3, 4)}
-    pixels = [read_photo(tmp_path / name).pixels for name in ("cat-color-3.jpg", "third.jpg")]
-    assert (pixels[0] == pixels[1]).all()
+@pytest.mark.usefixtures("same_date")
+def test_samples_are_named_by_their_seeds_and_differ(photo, tmp_path):
+    for options in ((), ("--seed", 3)):
+        done = retint_here("colorize", photo, "--samples", 2, *options, "-o", tmp_path)
+        assert done.returncode == 0, done.stderr
+    samples = {f"cat-color-{seed}.jpg" for seed in (1, 2, 3, 4)}
+    assert {path.name for path in tmp_path.glob("cat-color-*.jpg")} == samples
+    for seed in (2, 3):
+        alone = tmp_path / "alone" / f"{seed}.jpg"
+        assert retint_here("colorize", photo, "--seed", seed, "-o", alone).returncode == 0
+        assert alone.read_bytes() == (tmp_path / f"cat-color-{seed}.jpg").read_bytes()
+    one, two = (np.asarray(Image.open(tmp_path / f"cat-color-{n}.jpg")) for n in (1, 2))
+    assert (one != two).any()
 
 
 def test_a_format_that_the_name_of_the_output_contradicts(photo):

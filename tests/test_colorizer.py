@@ -81,21 +81,6 @@ def test_wrong_options_are_told_in_a_line(grey, tmp_path, options, error, words)
     assert not (tmp_path / "a-color.png").exists()
 
 
-def test_importing_retint_loads_nothing_heavy():
-    code = "import retint, sys; print([m for m in ('torch', 'numpy', 'cv2') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_colouring_loads_no_torch(tmp_path):
-    code = (
-        "import numpy, retint, sys; retint.colorize(numpy.zeros((8, 8), 'uint8'));"
-        "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_process_colours_as_its_parent_did():
     code = (

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from PIL import Image
 
@@ -20,19 +19,6 @@ def test_colouring_leaves_no_telemetry_in_the_home_folder(tmp_path):
     subprocess.run(command, env={**own, **places}, check=True)
     assert (tmp_path / "photo-color.png").exists()
     assert list(home.iterdir()) == []
-
-
-def test_only_the_service_loads_web_frameworks(tmp_path):
-    photograph = Path(tmp_path / "photo.png")
-    Image.new("L", (64, 48), 128).save(photograph)
-    code = (
-        "import sys\n"
-        "try:\n    from retint.cli import main; main()\n"
-        "finally: print([m for m in ('gradio', 'fastapi', 'uvicorn') if m in sys.modules])"
-    )
-    command = [sys.executable, "-c", code, "colorize", str(photograph)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_nothing_is_fetched(tmp_path):

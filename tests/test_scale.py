@@ -305,14 +305,3 @@ def test_without_the_extra_a_line_says_what_to_install(scans, tmp_path):
         text=True,
     )
     fails_in_one_line(done, "scale extra", "pip install")
-
-
-def test_the_one_machine_run_loads_no_ray(scans, tmp_path):
-    code = (
-        "import sys; from retint.cli import app; app(standalone_mode=False); "
-        "assert not {'ray', 'fsspec', 'upath'} & set(sys.modules)"
-    )
-    target = tmp_path / "out.jpg"
-    done = subprocess.run([sys.executable, "-c", code, "colorize", scans / "00.jpg", "-o", target])
-    assert done.returncode == 0
-    assert target.exists()
