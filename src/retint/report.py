@@ -95,7 +95,6 @@ class Report:
         skipped = [entry["skipped"] for entry in entries if entry["skipped"]]
         pairs = [(entry["source"], target) for entry in entries for target in entry["written"]]
         page = render(
-            "retint",
             "report.html.j2",
             counts=f"{len(entries) - len(failures) - len(skipped)} coloured, "
             f"{len(failures)} failed, {len(skipped)} left alone",

@@ -154,8 +154,7 @@ def _page(evaluation: Evaluation) -> str:
     ]
     table = table_of(evaluation)
     return render(
-        "retint.evaluation",
-        "report.html.j2",
+        "evaluation/report.html.j2",
         header=table.header,
         rows=[
             list(zip(*cells, strict=True))

@@ -71,7 +71,7 @@ def create_app(
         store.close()
 
     app = FastAPI(title="retint survey", lifespan=life, openapi_url=None)
-    page = render("retint.survey", "page.html.j2", protocol=survey.protocol, consent=consent)
+    page = render("survey/page.html.j2", protocol=survey.protocol, consent=consent)
 
     @app.get("/")
     def show() -> HTMLResponse:

@@ -272,8 +272,7 @@ def _csv_of(results: Results) -> str:
 def _page(results: Results) -> str:
     extremes = [(result.model, *_extremes(results, result.model)) for result in results.models]
     return render(
-        "retint.survey",
-        "report.html.j2",
+        "survey/report.html.j2",
         table=table_of(results),
         sessions=sessions_table(results),
         models=results.models,

@@ -23,8 +23,7 @@ def write_page(run: Path, recipe: Recipe, seconds_left: float | None) -> None:
     if seconds_left is not None:
         status += f", {duration(seconds_left)} left"
     page = render(
-        "retint.training",
-        "page.html.j2",
+        "training/page.html.j2",
         name=recipe.name,
         description=recipe.description,
         status=status,
