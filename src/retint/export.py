@@ -23,13 +23,12 @@ from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
     best_epoch,
     kept_epochs,
+    load_weights,
     read_facts,
     read_metrics,
     read_recipe,
-    read_weights,
-    write_text,
 )
-from retint.whole import whole_file
+from retint.whole import whole_file, write_text
 
 _TOLERANCE = 1e-3  # largest difference between PyTorch and ONNX Runtime, as a share
 _OPSET = 18
@@ -60,7 +59,10 @@ def export_run(
     if out != own and out.exists() and not overwrite:
         raise RetintError(f"{out} exists: add --overwrite, or give another -o")
     recipe = read_recipe(run)
-    weights = read_weights(run, "best" if which == "best" else "generator")
+    saved = run / ("best.safetensors" if which == "best" else "generator.safetensors")
+    if not saved.exists():
+        raise RetintError(f"{run} has no {saved.name} yet: let it train for an epoch")
+    weights = load_weights(saved)
     readout = Readout(**recipe.readout.model_dump())
     card = model_card(recipe, read_facts(run))
     export_generator(build_generator(recipe, weights), readout, out, card)

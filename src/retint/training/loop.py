@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,7 +26,7 @@ from retint.training.graphs import draw_graphs, save_grid
 from retint.training.networks import Networks, require_start
 from retint.training.page import duration, write_page
 from retint.training.recipe import Recipe
-from retint.training.run import Run, git_revision
+from retint.training.run import Run
 from retint.training.step import LOSSES, GraphedStep, Step
 from retint.training.validation import predict, validate
 
@@ -377,7 +378,7 @@ def _facts(
     name = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
     return {
         "retint": __version__,
-        "git": git_revision(),
+        "git": _git_revision(),
         "torch": torch.__version__,
         "device": f"{device} {name}".strip(),
         "processes": accelerator.num_processes,
@@ -389,3 +390,12 @@ def _facts(
         "mean_ab": [round(value, 2) for value in batches.mean_ab],
         "left_out": batches.rejected,
     }
+
+
+def _git_revision() -> str:
+    """Revision of the source checkout that is running, "unknown" outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
