@@ -17,7 +17,7 @@ from retint.pictures import find_pictures
 from retint.progress import Progress
 from retint.training.data import Photographs, load_photographs, split
 from retint.training.distributed import require_same, together
-from retint.training.losses import nearest_histogram, rebalancing_weights
+from retint.training.losses import class_weights, nearest_histogram
 from retint.training.recipe import Recipe
 from retint.training.stream import Stream
 from retint.training.windows import Windows
@@ -113,7 +113,7 @@ class Batches:
             ab = lab.rgb_to_lab(rgb, axis=1)[:, 1:]
             sums += ab.mean(dim=(2, 3)).sum(dim=0)
             histogram += nearest_histogram(ab, palette) if needs_palette else 1
-        return (sums / len(some)).tolist(), rebalancing_weights(histogram)
+        return (sums / len(some)).tolist(), class_weights(histogram)
 
 
 def _read(

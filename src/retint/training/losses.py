@@ -58,8 +58,8 @@ def soft_encode(ab: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
     return indices.movedim(-1, 1), weights.movedim(-1, 1)
 
 
-def rebalancing_weights(histogram: Tensor) -> Tensor:
-    """Class weights that make rare colours count (Zhang et al. 2016, section 2.2).
+def class_weights(histogram: Tensor) -> Tensor:
+    """Weights that make rare colours count (Zhang et al. 2016, section 2.2).
 
     Args:
         histogram: (Q,) frequencies of the palette in the training set; any sum.
