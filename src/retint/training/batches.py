@@ -81,9 +81,9 @@ class Batches:
         self.mean_ab, self.palette_weights = self._color_statistics(recipe.seed, needs_palette)
 
     @property
-    def rejected(self) -> list[str]:
+    def left_out(self) -> list[str]:
         """A line for each photograph so far that is of no use; of a stream, they become more."""
-        return self._photographs.rejected
+        return self._photographs.left_out
 
     def epoch(self, seed: int, first_step: int) -> Tensor:
         """Numbers of the photographs of an epoch, (steps, batch): this process's share of them.

@@ -81,7 +81,7 @@ def train(
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
             f"{len(batches.training)} photographs to train on, {len(batches.validation)} to "
-            f"validate, {len(batches.rejected)} left out (listed in run.json)"
+            f"validate, {len(batches.left_out)} left out (listed in run.json)"
         )
         with together(accelerator):
             if accelerator.is_main_process:
@@ -139,7 +139,7 @@ class _Training:
         self.saved: dict[str, Any] | None = None  # the checkpoint it goes on from
         self.steps_of_epoch = 0  # done: at its start 0, but after a checkpoint inside it
         self.first_means: Tensor | None = None  # of losses, from the steps before that checkpoint
-        self.rejected = len(batches.rejected)
+        self.told = len(batches.left_out)  # of photographs of no use
         self.stage = self.stage_start = 0  # number of the stage; epochs before it
         self.learner: Step  # of that stage, as the next
         self.discriminator: PatchGAN
@@ -248,13 +248,13 @@ class _Training:
 
     def _validate(self, losses: dict[str, float], rate: float, *, kept: bool) -> dict[str, float]:
         """Measure and show the generator; `kept` says whether a checkpoint will have it."""
-        rejected = self.batches.rejected
-        if len(rejected) > self.rejected:  # of a stream: nothing else reads them so late
+        left_out = self.batches.left_out
+        if len(left_out) > self.told:  # of a stream: nothing else reads them so late
             self.progress.say(
-                f"{len(rejected)} photographs so far are of no use, such as {rejected[-1]}; "
+                f"{len(left_out)} photographs so far are of no use, such as {left_out[-1]}; "
                 "'retint data check' names them all"
             )
-            self.rejected = len(rejected)
+            self.told = len(left_out)
         batches, networks = self.batches, self.networks
         figures = validate(
             networks.judged,
@@ -388,7 +388,7 @@ def _facts(
         "validation": len(batches.validation),
         "base": networks.base,
         "mean_ab": [round(value, 2) for value in batches.mean_ab],
-        "left_out": batches.rejected,
+        "left_out": batches.left_out,
     }
 
 
