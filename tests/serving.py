@@ -42,6 +42,15 @@ def connect(address: str) -> httpx.Client:
     return httpx.Client(base_url=address, timeout=60)
 
 
+def talk(client: httpx.Client, request: bytes, pause: float = 0.0) -> bytes:
+    """The beginning of the answer to these very bytes."""
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+        connection.settimeout(60)
+        connection.sendall(request)
+        time.sleep(pause)
+        return connection.recv(4096)
+
+
 @contextmanager
 def served(
     folder: Path, models: Sequence[str | Path] = ("default",), **limits: Any

@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from commands import fails_in_one_line, retint_here
 from retint.colorizer import Colorizer
 from retint.journal import Journal
+from retint.many import Request, Run
 from retint.places import HERE
 from retint.plan import Task
 from retint.whole import partial_path
@@ -39,6 +42,21 @@ def test_what_is_done_is_not_done_again_unless_it_changed(scans, tmp_path, colou
     other = retint_here("colorize", scans, "-o", out, "--strength", 0.5)
     assert other.returncode == 1
     assert other.stderr.count("exists: add --overwrite") == 17
+
+
+def test_a_second_set_of_results_does_not_make_the_first_forgotten(scans, tmp_path):
+    def run(*options):
+        return retint_here("colorize", scans / "old", "-o", tmp_path / "out", *options)
+
+    for options in (("--format", "tiff"), ("--format", "webp"), ("--samples", 2)):
+        assert run(*options).returncode == 0
+    for options in (("--format", "tiff"), ("--format", "webp"), ("--samples", 2)):
+        done = run(*options)
+        assert done.returncode == 0, done.stderr
+        assert "8 done before" in done.stderr
+    assert run("--format", "webp", "--strength", 0.5, "--overwrite").returncode == 0
+    assert "8 done before" in run("--format", "tiff").stderr
+    assert run("--format", "webp").stderr.count("exists: add --overwrite") == 8
 
 
 def test_results_of_photographs_that_changed_are_kept_by_a_run_that_goes_on(scans, tmp_path):
@@ -183,6 +201,7 @@ def test_a_dry_run_tells_what_the_run_would_tell(scans, tmp_path, colour_photo):
     [
         (("deep.jfif",), "no picture format ends in '.jfif'"),
         (("deep.png", "--hint", "99999,1,#ff0000"), "outside the photograph"),
+        (("00.jpg", "--strength", "nan"), "strength nan is not a number"),
         (("deep.png", "-o", "deep.jpg"), "has lost 16 bits"),
     ],
 )
@@ -374,6 +393,26 @@ def test_a_hot_folder(scans, tmp_path, colour_photo):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_hot_folder_is_watched_in_any_thread_until_it_is_told_to_stop(scans, tmp_path):
+    stop = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    request = Request([scans / "old"], tmp_path / "out")
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(
+            Run(request, tell=lambda _: stop.set(), warn=pytest.fail).watch, stop
+        )
+        watching.result(60)
+    assert list((tmp_path / "out").glob("*.jpg"))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_watch_that_fails_gives_the_signals_back(scans, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    (tmp_path / "retint-journal.jsonl").write_text("no journal\n")
+    fails_in_one_line(retint_here("colorize", scans, "-o", tmp_path, "--watch"), "no journal")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_sepia_is_taken_out_and_colours_come_from_the_model(tmp_path, colour_photo):

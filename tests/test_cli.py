@@ -158,6 +158,16 @@ def test_an_unknown_model(photo):
     fails_in_one_line(retint_here("colorize", photo, "--model", "nobody"), "nobody", "default")
 
 
+def test_names_that_are_too_long_are_told_in_a_line(photo):
+    long = "n" * 300
+    for name in (long, f"{long}.jpg", f"{long}.onnx"):
+        fails_in_one_line(retint_here("info", name), name)
+        fails_in_one_line(retint_here("colorize", photo, "--model", name), f"no model '{name}'")
+    done = retint_here("data", "stats", photo.parent, "-o", f"{long}.png")
+    fails_in_one_line(done, "no usable colour photograph")
+    assert retint_here("survey", "report", long, "-o", long).returncode == 1
+
+
 def test_a_damaged_model(photo, tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"x" * 100)
     fails_in_one_line(retint_here("colorize", photo, "--model", tmp_path / "m.onnx"), "m.onnx")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from itertools import combinations
@@ -66,6 +67,8 @@ def test_other_types_are_refused():
     ("options", "error", "words"),
     [
         ({"seed": -1}, RetintError, "seed -1: give a whole number from 0"),
+        ({"strength": float("nan")}, RetintError, "strength nan is not a number from 0"),
+        ({"detail": -5}, RetintError, "detail -5: give pixels from 1"),
         ({"hints": [(1, 2, (255, 0, 0))]}, TypeError, "retint.Hint"),
         ({"strenght": 2.0}, TypeError, "no option 'strenght': use seed, strength"),
     ],
@@ -91,6 +94,18 @@ def test_colouring_loads_no_torch(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_colours_as_its_parent_did():
+    code = (
+        "import multiprocessing, numpy, retint; grey = numpy.zeros((300, 600), 'uint8');"
+        "retint.colorize(grey); pool = multiprocessing.get_context('fork').Pool(1);"
+        "print(pool.apply_async(retint.colorize, (grey,)).get(60).shape)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "(300, 600, 3)", done.stderr
 
 
 def test_seeds_give_visibly_different_colourings_that_stay_near(grey):

@@ -146,7 +146,7 @@ def test_check_sees_no_copies_in_different_cuts_of_a_photograph(photographs):
 
 
 def test_stats_print_and_draw(mixed, tmp_path):
-    figure = tmp_path / "colours.png"
+    figure = tmp_path / "plots" / "colours.png"
     done = retint("data", "stats", mixed, "-o", figure)
     assert done.returncode == 0, done.stderr
     for words in ("photographs", "left out", "140, 200, 200 px", "palette's 261 colours"):
@@ -200,6 +200,11 @@ def test_pack_keeps_files_as_they_are_and_repeats_itself(mixed, tmp_path):
     assert len(find_pictures(tmp_path / "one")) == 4
     done = retint("data", "pack", mixed, "-o", tmp_path / "one")
     fails_in_one_line(done, "exists", "new folder")
+
+
+def test_a_name_that_is_too_long_is_told(four, tmp_path):
+    done = retint_here("data", "pack", four, "-o", tmp_path / ("n" * 300))
+    fails_in_one_line(done, "cannot be written", "name too long")
 
 
 def test_pack_leaves_folders_of_the_user_alone(four, tmp_path):

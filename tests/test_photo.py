@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -13,8 +15,9 @@ from imagecodecs import cms_profile, jpeg8_encode
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from commands import retint_here
 from retint.errors import RetintError
-from retint.photo import encode_photo, read_photo, write_photo
+from retint.photo import encode_photo, losses, read_photo, write_photo
 from retint.photo.provenance import Provenance, read_provenance, stamped
 
 XMP = (
@@ -300,6 +303,13 @@ def test_a_palette_of_one_bit_and_resolutions_that_are_no_fractions(colour):
     assert photo.dpi is None
 
 
+def test_a_palette_of_eight_bits(colour):
+    indices = colour[:, :, 1] >> 4
+    palette = np.tile(np.arange(0, 256, 17, dtype=np.uint16).repeat(16), (3, 1))
+    data = by_tifffile(indices << 4, photometric="palette", colormap=palette)
+    assert (read_photo(data).pixels == (indices * 17)[:, :, None]).all()
+
+
 def test_orientations_that_there_are_not_turn_nothing(colour):
     photo = read_photo(by_pillow(colour, "JPEG", exif=exif_with_orientation(9)))
     assert photo.pixels.shape == colour.shape
@@ -312,6 +322,63 @@ def test_a_result_of_an_old_png_is_not_turned_again(colour):
     photo = read_photo(by_pillow(colour, "PNG", pnginfo=texts))
     assert photo.pixels.shape == (144, 96, 3)
     assert (read_photo(encode_photo(photo)).pixels == photo.pixels).all()
+
+
+def directory_of(*tags):
+    """EXIF of tags: number, type, count, and a value of four bytes."""
+    entries = b"".join(struct.pack("<HHI4s", *tag) for tag in tags)
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("exif", "kept"),
+    [
+        (b"Exif\0\0this is no TIFF", {}),
+        (directory_of((0x010F, 2, 4, b"abc"), (0x013B, 11, 1, b"\0\0\0?")), {0x010F: "abc"}),
+        (directory_of((0x010F, 2, 4, b"abc"), (0x011A, 2, 4, b"300")), {0x010F: "abc"}),
+    ],
+    ids=["no EXIF", "number for a text", "text for a number"],
+)
+def test_exif_that_is_damaged_is_left_out_and_told(colour, tmp_path, format_, exif, kept):
+    path = tmp_path / f"a.{format_.lower()}"
+    path.write_bytes(by_pillow(colour, format_, "L", exif=exif))
+    done = retint_here("colorize", path, "-o", tmp_path / "b.tif")
+    assert done.returncode == 0, done.stderr
+    assert "EXIF that is damaged is left out" in done.stderr
+    with Image.open(tmp_path / "b.tif") as written:
+        assert {tag: written.getexif().get(tag) for tag in (0x010F, 0x013B) if tag in kept} == kept
+
+
+def test_odd_tags_of_a_tiff_stop_nothing(colour):
+    odd = [(0x013B, "f", 1, 0.5, True), (0x0128, "s", 0, "inches", True)]
+    photo = read_photo(by_tifffile(colour, photometric="rgb", extratags=odd))
+    assert photo.exif_damaged
+    assert (read_photo(encode_photo(photo)).pixels == colour).all()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lost"),
+    [
+        (".jpg", []),
+        (".png", []),
+        (".tif", ["comments"]),
+        (".webp", ["comments"]),
+        (".bmp", ["comments"]),
+        (".jp2", ["comments", "resolution"]),
+        (".ppm", ["comments", "resolution"]),
+    ],
+)
+def test_comments_and_resolution_are_kept_or_lost_with_a_word(colour, tmp_path, suffix, lost):
+    photo = read_photo(by_pillow(colour, "JPEG", comment=b"print 7", dpi=(300, 300)))
+    path = tmp_path / f"a{suffix}"
+    write_photo(photo, path)
+    again = read_photo(path)
+    assert losses(photo, path) == lost
+    assert (again.texts != photo.texts) == ("comments" in lost)
+    assert (again.dpi != photo.dpi) == ("resolution" in lost)
+    png = replace(photo, texts={"Title": "print 7"})
+    assert ("comments" in losses(png, path)) == (suffix != ".png")
 
 
 def test_comments_are_utf_8_or_latin_1(colour):
@@ -416,6 +483,17 @@ def test_what_cannot_be_read_is_said_clearly(colour):
     frames[0].save(stream, "WEBP", save_all=True, append_images=frames[1:])
     with pytest.raises(RetintError, match="animation"):
         read_photo(stream.getvalue())
+
+
+@pytest.mark.parametrize(("own", "then"), [(None, None), (10**9, 10**9), (1000, 500_000_000)])
+def test_a_program_that_allows_pillow_more_keeps_that(own, then):
+    code = (
+        f"from PIL import Image; Image.MAX_IMAGE_PIXELS = {own};"
+        "import retint.photo; print(Image.MAX_IMAGE_PIXELS)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(then)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])

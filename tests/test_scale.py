@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -19,9 +21,12 @@ from commands import fails_in_one_line, retint_here
 
 pytest.importorskip("ray", reason="needs the scale extra")
 
-from retint.batch import Manner
+from ray.exceptions import RayActorError
+
+from retint.batch import Manner, Outcome
+from retint.errors import RetintError
 from retint.plan import Task
-from retint.scale.cluster import Cluster
+from retint.scale.cluster import Cluster, _Crew
 from retint.scale.urls import Urls
 from retint.scale.work import colorize_task
 
@@ -248,6 +253,49 @@ def test_a_temporary_folder_without_room_is_told(monkeypatch):
     task = Task(UPath("memory://a.jpg"), (UPath("memory://out/a.jpg"),))
     error = colorize_task(task, None, Manner()).error
     assert "a.jpg finds no room in the temporary folder: No space left" in error
+
+
+class Hired:
+    """Stands for a worker: it starts or not, and does its first photographs or dies at them."""
+
+    def __init__(self, cannot_start=None, dies=False):
+        self.is_ready = self.color = self
+        self._ends = [cannot_start, RayActorError() if dies else None]
+
+    def remote(self, tasks=(), _=False):
+        future, error = Future(), self._ends.pop(0)
+        if error is None:
+            self._ends.append(None)
+            future.set_result([Outcome(task) for task in tasks])
+        else:
+            future.set_exception(error)
+        return SimpleNamespace(future=lambda: future)
+
+
+REFUSED = RayActorError(None, "in its creation:\nretint.errors.RetintError: no", True)
+
+
+@pytest.mark.parametrize("error", [REFUSED, RayActorError()], ids=["refused", "killed"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_machine_where_no_worker_starts_ends_no_run_of_others(monkeypatch, caplog, error, alone):
+    monkeypatch.setattr("ray.kill", lambda _: None)
+    good = [Hired(dies=True)] if alone else [Hired(dies=True), Hired()]
+    hired = []
+
+    def hire():
+        hired.append(good.pop(0) if good else Hired(cannot_start=error))
+        return hired[-1]
+
+    tasks = [Task(Path(f"{number}.jpg"), ()) for number in range(40)]
+    crew = _Crew(hire, len(good))
+    if alone:
+        with pytest.raises(RetintError, match="a worker cannot start"):
+            list(crew.do(tasks))
+    else:
+        done = [outcome.task for outcome in crew.do(tasks)]
+        assert sorted(map(str, done)) == sorted(map(str, tasks))
+        assert caplog.text.count("a worker cannot start") == 1
+    assert len(hired) < 8
 
 
 def test_what_makes_no_sense_is_refused_in_a_line(scans, tmp_path):

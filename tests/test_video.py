@@ -20,6 +20,7 @@ av = pytest.importorskip("av", reason="the video extra is not installed")
 
 from retint.errors import RetintError  # noqa: E402 - after it is known that there is PyAV
 from retint.video import Film  # noqa: E402
+from retint.whole import partial_path  # noqa: E402
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 WIDTH, HEIGHT = 160, 120
@@ -346,7 +347,7 @@ def test_a_killed_run_goes_on_to_the_same_film(tmp_path):
     assert retint("video", clip, "-o", whole).returncode == 0
     command = [sys.executable, "-c", "from retint.cli import main; main()", "video"]
     run = subprocess.Popen([*command, str(clip), "-o", str(resumed)])
-    work = tmp_path / ".resumed.mp4.partial"
+    work = partial_path(tmp_path / "resumed.mp4", sole=True)
     deadline = time.monotonic() + 300
     while not (work / "00000.nut").exists():
         assert time.monotonic() < deadline
@@ -354,11 +355,8 @@ def test_a_killed_run_goes_on_to_the_same_film(tmp_path):
     os.kill(run.pid, signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
     assert not resumed.exists()
-    first = (work / "00000.nut").stat().st_mtime_ns
-    started = time.time_ns()
     done = retint("-v", "video", clip, "-o", resumed)
     assert done.returncode == 0
-    assert first < started
     assert "00000.nut" not in done.stderr  # was there
     assert "00001.nut" in done.stderr
     assert not work.exists()
@@ -395,7 +393,7 @@ def test_colours_go_on_in_the_middle_of_a_shot(tmp_path):
 def test_work_of_other_settings_is_not_taken(tmp_path):
     from retint.video.segments import held_work
 
-    folder = tmp_path / ".film.mp4.partial"
+    folder = tmp_path / "work"
     with held_work(folder, {"strength": 1}):
         (folder / "00000.nut").touch()
     with held_work(folder, {"strength": 1}) as work:
@@ -419,7 +417,7 @@ def test_a_segment_has_its_name_after_its_state(clip, monkeypatch):
 def test_two_runs_cannot_write_one_film(clip):
     from retint.video.segments import held_work
 
-    folder = clip.with_name(".film-color.mp4.partial")
+    folder = partial_path(clip.with_name("film-color.mp4"), sole=True)
     with held_work(folder, {}):
         (folder / "00000.nut").touch()
         fails_in_one_line(retint_here("video", clip), "another run is at work in")
@@ -435,6 +433,13 @@ def test_an_output_that_exists_is_kept(clip):
     fails_in_one_line(retint_here("video", clip, "-o", clip, "--overwrite"), "the film itself")
     assert retint_here("video", clip, "--overwrite").returncode == 0
     assert len(read_clip(result)) == 6
+
+
+def test_a_film_may_have_the_longest_name_there_is(clip, tmp_path):
+    out = tmp_path / f"{'f' * 251}.mp4"
+    done = retint_here("video", clip, "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert len(read_clip(out)) == 6
 
 
 def test_a_film_goes_into_a_folder_and_is_no_photograph(clip, tmp_path):

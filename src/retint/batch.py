@@ -167,6 +167,8 @@ class _Work:
         if kept:
             numbers = ", ".join(str(number + 1) for number in kept)
             outcome.tell(f"{source}: pages that have colours stay as they are: {numbers}")
+        if any(page.exif_damaged for page in (photo, *photo.pages)):
+            outcome.tell(f"{source}: EXIF that is damaged is left out")
         options = manner.options.copy()
         if manner.strokes:
             painted = read_hints(manner.strokes, photo.pixels.shape[:2])

@@ -17,7 +17,14 @@ from PIL import Image
 from retint import __version__
 from retint.errors import RetintError
 from retint.hints import Hint, check_hints, hint_map
-from retint.merge import Coloring, chroma_limits, fit_coloring, merge, seen_lightness
+from retint.merge import (
+    Coloring,
+    check_strength,
+    chroma_limits,
+    fit_coloring,
+    merge,
+    seen_lightness,
+)
 from retint.model import Model, open_model
 from retint.photo import Photo, encode_photo, output_path, read_photo, write_photo
 from retint.photo.picture import to_8_bit
@@ -117,9 +124,9 @@ class Colorizer:
         Args:
             image: a path (photo.jpg is left alone; photo-color.jpg is written beside it and its
                 path given back), the bytes of an encoded picture, a PIL image, which comes back as
-                RGB with 8 bits, or sRGB pixels as uint8 or uint16, (H, W) or (H, W, 3), which come
-                back as (H, W, 3). Profile and orientation are heeded in files and their bytes
-                alone.
+                RGB with 8 bits, RGBA if it has transparency, or sRGB pixels as uint8 or uint16,
+                (H, W) or (H, W, 3), which come back as (H, W, 3). Profile and orientation are
+                heeded in files and their bytes alone.
             overwrite: replace a file of the output's name.
             options: see `Options`.
 
@@ -172,7 +179,7 @@ class Colorizer:
 
         Raises:
             RetintError: if a hint lies outside the first page, or that keeps its colours, or the
-                model takes no hints; or if the seed is below 0.
+                model takes no hints; or if seed, strength or detail are out of their ranges.
             TypeError: if a hint is no `Hint`.
         """
         wanted = complete(options)
@@ -181,11 +188,14 @@ class Colorizer:
                 "hints are for the first page, which has colours already: leave them out, or "
                 "replace its colours with recolor"
             )
-        self._check(wanted["seed"], wanted["hints"], photo.pixels.shape[:2])
+        self._check(wanted, photo.pixels.shape[:2])
 
-    def _check(self, seed: int | None, hints: Sequence[Hint], size: tuple[int, int]) -> None:
+    def _check(self, options: Options, size: tuple[int, int]) -> None:
+        seed, hints = options["seed"], options["hints"]
         if seed is not None and seed < 0:
             raise RetintError(f"seed {seed}: give a whole number from 0, or None")
+        _check_detail(options["detail"])
+        check_strength(options["strength"])
         if hints and not self.model.takes_hints:
             name = self.model.card["name"]
             raise RetintError(f"model '{name}' takes no hints: use one that does, like 'default'")
@@ -216,6 +226,7 @@ class Colorizer:
                 "pixels must be uint8 or uint16, (H, W) or (H, W, 3), "
                 f"not {pixels.dtype} {pixels.shape}"
             )
+        _check_detail(detail)
         toned = kind_of(pixels) is Kind.TONED
         if toned and not keep_tone:
             pixels = without_tone(pixels)
@@ -225,7 +236,7 @@ class Colorizer:
 
     def coloring(self, view: View, seed: int | None = None, hints: Sequence[Hint] = ()) -> Coloring:
         """Ask the model; `retint.merge.merge` puts its colours onto the pixels, at any strength."""
-        self._check(seed, hints, view.size)
+        self._check(complete(Options(seed=seed, hints=hints)), view.size)
         wanted = hint_map(hints, view.size, view.lightness.shape) if hints else None
         return fit_coloring(view.lightness, self.model.predict(view.lightness, seed, wanted))
 
@@ -244,6 +255,11 @@ class Colorizer:
             tone=("kept" if options["keep_tone"] else "taken out") if toned else "none",
             date=self.date or now(),
         )
+
+
+def _check_detail(detail: int | None) -> None:
+    if detail is not None and not detail >= 1:  # nor is a NaN
+        raise RetintError(f"detail {detail}: give pixels from 1, or None")
 
 
 def _pixels_of(image: Image.Image) -> NDArray[Any]:

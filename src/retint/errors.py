@@ -1,5 +1,7 @@
 """The one kind of error that retint raises for what its user can mend; and lack of memory."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _OF_MEMORY = (
@@ -26,6 +28,24 @@ def first_line(error: BaseException) -> str:
     """What an error says, without the file that it names; if that is nothing, what it is."""
     text = str(getattr(error, "strerror", None) or error)
     return (text.strip().splitlines() or [repr(error)])[0]
+
+
+@contextmanager
+def written(place: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn what writing raises into one line that names the file or folder.
+
+    Args:
+        place: what is written.
+        kinds: of errors beside OSError.
+
+    Raises:
+        RetintError: if it cannot be written.
+    """
+    expected: tuple[type[Exception], ...] = (OSError, *kinds)
+    try:
+        yield
+    except expected as error:
+        raise RetintError(f"{place} cannot be written: {first_line(error)}") from error
 
 
 def last_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retint.errors import RetintError
+from retint.errors import RetintError, written
 from retint.photo.provenance import now
 from retint.places import HERE, Places
 from retint.plan import Task
@@ -18,10 +18,12 @@ NAME = "retint-journal.jsonl"
 
 @dataclass(frozen=True)
 class _Entry:
+    """What a result was made of, and in which run."""
+
     run: int
+    source: str
     size: int
     modified: int
-    targets: tuple[str, ...]
 
 
 class Journal:
@@ -45,7 +47,7 @@ class Journal:
         self._path = path
         self._places = places
         self._settings = dict(settings)
-        self._done: dict[str, _Entry] = {}
+        self._done: dict[str, _Entry] = {}  # by result: a photograph may have several sets of them
         self._run = 0
         self._torn_at: int | None = None
         self.date = now()
@@ -58,18 +60,15 @@ class Journal:
             task: photograph and results.
             anew: count only what this run has done before it was stopped.
         """
-        entry = self._entry(task)
-        if entry is None or (anew and not self._is_of_this_run(entry)):
-            return False
-        return all(map(self._places.exists, task.targets))
+        known = self.was_begun(task) if anew else self._knows(task)
+        return known and all(map(self._places.exists, task.targets))
 
     def was_begun(self, task: Task) -> bool:
         """Whether this run was stopped in the middle of the task: some results may be there.
 
         Of a photograph that was changed since, they are not this task's.
         """
-        entry = self._entry(task)
-        return entry is not None and self._is_of_this_run(entry)
+        return self.goes_on and self._knows(task, self._run)
 
     def record(self, tasks: Iterable[Task]) -> None:
         """Write down tasks.
@@ -87,7 +86,7 @@ class Journal:
                 self.goes_on = True
                 self._run += 1
             size, modified = state
-            source, targets = _key(task.source), _keys(task)
+            source, targets = _key(task.source), [_key(target) for target in task.targets]
             lines.append({"source": source, "size": size, "modified": modified, "targets": targets})
         if lines:
             self._write(lines)
@@ -98,28 +97,26 @@ class Journal:
             self._write([{"finished": now()}])
             self.goes_on = False
 
-    def _entry(self, task: Task) -> _Entry | None:
-        """Of the task, with its photograph as it is now."""
-        entry = self._done.get(_key(task.source))
-        if entry is None or entry.targets != _keys(task):
-            return None
-        is_same = self._places.state(task.source) == (entry.size, entry.modified)
-        return entry if is_same else None
-
-    def _is_of_this_run(self, entry: _Entry) -> bool:
-        return self.goes_on and entry.run == self._run
+    def _knows(self, task: Task, run: int | None = None) -> bool:
+        """Whether all results are in the journal, of the photograph as it is now, and of a run."""
+        state = self._places.state(task.source)
+        if state is None:
+            return False
+        entries = (self._done.get(_key(target)) for target in task.targets)
+        return all(
+            entry is not None
+            and (entry.source, entry.size, entry.modified) == (_key(task.source), *state)
+            and run in (None, entry.run)
+            for entry in entries
+        )
 
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        try:
+        with written(self._path):
             if self._torn_at is not None:
                 self._places.cut(self._path, self._torn_at)
                 self._torn_at = None
             self._places.append(self._path, text.encode())
-        except OSError as error:
-            raise RetintError(
-                f"{self._path} cannot be written: {error.strerror or error}"
-            ) from error
 
     def _read(self) -> bool:
         """Learn what is done; whether a run with these settings was stopped before its end."""
@@ -131,14 +128,16 @@ class Journal:
                     self._run += 1
                     matches = stopped = entry["run"] == self._settings
                     self.date = entry["date"] if matches else self.date
-                elif "finished" in entry:
+                    continue
+                if "finished" in entry:
                     stopped = False
-                elif matches:
-                    targets = tuple(entry["targets"])
-                    found = _Entry(self._run, entry["size"], entry["modified"], targets)
-                    self._done[entry["source"]] = found
-                else:  # other results have taken the place of ours
-                    self._done.pop(entry["source"], None)
+                    continue
+                made = _Entry(self._run, entry["source"], entry["size"], entry["modified"])
+                for target in entry["targets"]:
+                    if matches:
+                        self._done[target] = made
+                    else:  # another result has taken the place of ours
+                        self._done.pop(target, None)
             if data and not data.endswith(b"\n"):  # cut when there is a line to write, not before
                 self._torn_at = data.rfind(b"\n") + 1
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -159,7 +158,3 @@ def _entries(data: bytes) -> Iterator[dict[str, Any]]:
 
 def _key(path: Path) -> str:
     return str(path.absolute())
-
-
-def _keys(task: Task) -> tuple[str, ...]:
-    return tuple(map(_key, task.targets))

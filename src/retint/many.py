@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -115,7 +114,6 @@ class Run:
         self._said: set[str] = set()
         self._journal: Journal | None = None
         self._report: Report | None = None
-        self._colorizer: Colorizer | None = None
         self._unrecorded: list[Task] = []
         self._held = ExitStack()
 
@@ -130,45 +128,41 @@ class Run:
             self._do(self._request.plan())
         return self.totals
 
-    def watch(self) -> None:
-        """Colour what comes into the folders until SIGINT or SIGTERM; finish what is in work.
+    def watch(self, stop: threading.Event) -> None:
+        """Colour what comes into the folders until `stop` is set; finish what is in work.
 
         Raises:
             RetintError: if the request makes no sense, or another run is at work on the same
                 journal.
         """
         with self._held:
-            self._go_on_watching()
+            self._go_on_watching(stop)
 
     def _do(self, plan: Plan) -> None:
         request = self._request
         if not plan.tasks:
             self._account(plan)
             return
-        self._open()
-        if not request.manner.dry:
-            self._begin_report()
+        colorizer = self._open()
         todo = self._account(plan)
         if request.manner.dry:
             self._journal = None  # it was asked, and is not to be written
         else:
             self._places.remove_partial_files(target for task in todo for target in task.targets)
         if len(todo) == 1:
-            self._color(todo)
+            self._color(todo, colorizer)
         elif todo:
             from retint.progress import Progress  # late: one photograph need not wait for it
 
             with Progress().task("colouring", len(todo)) as advance:
-                self._color(todo, advance)
+                self._color(todo, colorizer, advance)
         self._close()
 
-    def _go_on_watching(self) -> None:
+    def _go_on_watching(self, stop: threading.Event) -> None:
         seen: dict[Path, State | None] = {}
         tried: dict[Path, State | None] = {}
         self._request.plan(may_be_empty=True)  # before the journal makes a folder of a wrong `out`
-        stop = _stop_on_signals()
-        self._open()
-        self._begin_report()
+        colorizer = self._open()
         while not stop.is_set():
             plan = self._request.plan(may_be_empty=True)
             states = {task.source: self._places.state(task.source) for task in plan.tasks}
@@ -181,11 +175,12 @@ class Run:
             seen = states
             tried |= {task.source: states[task.source] for task in settled}
             self._places.remove_partial_files(target for task in settled for target in task.targets)
-            self._color(takewhile(lambda _: not stop.is_set(), settled))
+            self._color(takewhile(lambda _: not stop.is_set(), settled), colorizer)
             stop.wait(_LOOK_EVERY)
         self._close()
 
-    def _open(self) -> None:
+    def _open(self) -> Colorizer:
+        """Open model, journal and report."""
         request = self._request
         providers = [request.provider] if request.provider else None
         colorizer = Colorizer(request.model, providers, provenance=request.provenance)
@@ -203,17 +198,13 @@ class Run:
                 self._held.enter_context(self._places.held(path))
             self._journal = Journal(path, settings, self._places)
             colorizer.date = self._journal.date
-        self._colorizer = colorizer
-
-    def _begin_report(self) -> None:
-        request = self._request
-        if request.report and self._colorizer:
+        if request.report and not request.manner.dry:
             from retint.report import Report
 
-            settings = self._settings(self._colorizer)
             go_on = self._journal is not None and self._journal.goes_on
             overwrite = request.manner.overwrite
             self._report = Report(request.report, settings, go_on=go_on, overwrite=overwrite)
+        return colorizer
 
     def _close(self) -> None:
         if self._journal:
@@ -228,12 +219,9 @@ class Run:
             "retint": __version__,
             "model": colorizer.model.card["name"],
             "weights": colorizer.model.sha256,
-            "seed": options["seed"],
-            "strength": options["strength"],
+            **options,
             "hints": [repr(hint) for hint in options["hints"]],
             "strokes": str(manner.strokes) if manner.strokes else None,
-            "keep_tone": options["keep_tone"],
-            "detail": options["detail"],
             "quality": manner.quality,
             "provenance": self._request.provenance,
         }
@@ -263,13 +251,16 @@ class Run:
                 self._fail(exists_line(existing[0]), task.source)
         return todo
 
-    def _color(self, tasks: Iterable[Task], advance: Callable[[int], None] | None = None) -> None:
-        if self._colorizer is None:
-            return
+    def _color(
+        self,
+        tasks: Iterable[Task],
+        colorizer: Colorizer,
+        advance: Callable[[int], None] | None = None,
+    ) -> None:
         manner = self._request.manner
         if not manner.overwrite:
             tasks = self._written_down(tasks)
-        outcomes = self._engine(tasks, self._colorizer, manner)
+        outcomes = self._engine(tasks, colorizer, manner)
         for done, outcome in enumerate(outcomes, start=1):
             self._take(outcome)
             if advance:
@@ -319,18 +310,3 @@ class Run:
         self._warn(line)
         if self._report:
             self._report.add_problem(line, source)
-
-
-def _stop_on_signals() -> threading.Event:
-    """Set when SIGINT or SIGTERM comes; a second one ends the process as ever."""
-    stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(*_: object) -> None:
-        stop.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in before:
-        signal.signal(number, note)
-    return stop

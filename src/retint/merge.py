@@ -26,7 +26,9 @@ from retint.errors import RetintError
 Float = NDArray[Any]  # float32
 Pixels = NDArray[Any]  # uint8 or uint16
 
-STRIP_PIXELS = 131072  # worked on at a time: few enough for the cache, many for two threads
+# Worked on at a time: few enough for the cache, many for two threads. Changes speed and memory,
+# never the result.
+STRIP_PIXELS = 131072
 _THREADS = os.cpu_count() or 1
 _STRONGEST = 10  # most chroma is at the edge of what sRGB shows long before
 _RADIUS = 1  # of the windows, pixels of the network's input
@@ -117,9 +119,7 @@ def _fit_lines(lightness: Float, channel: Float, edge: float) -> tuple[Float, Fl
     return _box(slope), _box(mean_channel - slope * mean_lightness)
 
 
-def merge(
-    pixels: Pixels, coloring: Coloring, strength: float = 1.0, strip_rows: int | None = None
-) -> Pixels:
+def merge(pixels: Pixels, coloring: Coloring, strength: float = 1.0) -> Pixels:
     """Colour a photograph, keeping its lightness.
 
     Colours that sRGB cannot show lose chroma, at the same lightness and hue, never lightness:
@@ -131,8 +131,6 @@ def merge(
             lightness is used.
         coloring: what `fit_coloring` gave.
         strength: gain on ab, 0 to 10; 0 gives grey.
-        strip_rows: rows worked on at a time; changes speed and memory, never the result. None
-            for as many as make `STRIP_PIXELS`.
 
     Returns:
         (H, W, 3) of the dtype of `pixels`.
@@ -140,10 +138,9 @@ def merge(
     Raises:
         RetintError: if the strength is another.
     """
-    if not 0 <= strength <= _STRONGEST:  # nor is a NaN
-        raise RetintError(f"strength {strength:g} is not a number from 0 to {_STRONGEST}")
+    check_strength(strength)
     height, width = pixels.shape[:2]
-    step = min(height, strip_rows or max(1, STRIP_PIXELS // width))
+    step = min(height, max(1, STRIP_PIXELS // width))
     result = np.empty((height, width, 3), pixels.dtype)
     channels = (*cv2.split(coloring.slope), *cv2.split(coloring.offset))
     maps = np.stack(channels) * np.float32(strength)
@@ -160,10 +157,24 @@ def merge(
     return result
 
 
+def check_strength(strength: float) -> None:
+    """See that `merge` takes a strength.
+
+    Raises:
+        RetintError: if it does not.
+    """
+    if not 0 <= strength <= _STRONGEST:  # nor is a NaN
+        raise RetintError(f"strength {strength:g} is not a number from 0 to {_STRONGEST}")
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Threads that photographs which are merged at the same time share."""
     return ThreadPoolExecutor(_THREADS, "merging")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pool, but none of its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def lightness_of(pixels: Pixels, out: Float | None = None) -> Float:

@@ -214,13 +214,14 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
     if str(name_or_path) in list_models():
         return Model(model_path(str(name_or_path)), providers)
     path = Path(name_or_path)
-    if path.is_dir():
+    # What cannot be looked at, as its name is too long, is not there; of it, Path would raise.
+    if os.path.isdir(path):  # noqa: PTH112
         path = path / "generator.onnx"
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110
             raise RetintError(
                 f"{path.parent} is no run with a {path.name}: 'retint export' makes one of a run"
             )
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         known = ", ".join(list_models()) or "none"
         raise RetintError(
             f"no model '{name_or_path}': there is no such file or run folder, and by name there "

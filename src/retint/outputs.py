@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from retint.errors import RetintError
+from retint.errors import RetintError, written
 from retint.whole import whole_file
 
 _NAMES = ("results.json", "pictures.csv", "contact-sheet.jpg", "report.html")  # of all reports
@@ -41,11 +41,9 @@ def write_files(out: Path, contents: Mapping[str, bytes]) -> list[Path]:
     Raises:
         RetintError: if they cannot be written.
     """
-    try:
+    with written(out):
         out.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             with whole_file(out / name) as beside:
                 beside.write_bytes(content)
-    except OSError as error:
-        raise RetintError(f"{out} cannot be written: {error.strerror}") from error
     return [out / name for name in contents]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePath
 
-from retint.errors import RetintError
+from retint.errors import RetintError, first_line
 from retint.locks import locked
 from retint.photo import LOOKED_AT
 from retint.whole import remove_partial_files
@@ -72,7 +72,7 @@ class Places:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise RetintError(f"{path} cannot be replaced: {error.strerror}") from error
+            raise RetintError(f"{path} cannot be replaced: {first_line(error)}") from error
 
     @contextmanager
     def held(self, path: Path) -> Iterator[None]:

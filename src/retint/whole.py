@@ -19,7 +19,7 @@ _PARTIAL = ".retint-partial"
 
 
 @contextmanager
-def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
+def whole_file(path: Path, *, sole: bool = False, beside: Path | None = None) -> Iterator[Path]:
     """Give the path to write a file under; rename it when the block ends, remove it if that fails.
 
     A file that has the name already is replaced; who may not do that asks before. The folder has
@@ -30,6 +30,7 @@ def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
         sole: nobody else writes this file at the time; what a killed process left of it is
             written over. Else several may write it, the last of them wins, and what killed ones
             left stays until `remove_partial_files`.
+        beside: what it is written under, in the same folder, if not a name of its own.
 
     Raises:
         OSError: if it cannot be renamed; and what the block raises.
@@ -42,7 +43,7 @@ def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
     ...     target.read_text()
     '1,2,3'
     """
-    beside = partial_path(path, sole=sole)
+    beside = beside or partial_path(path, sole=sole)
     try:
         yield beside
         replace_whole(beside, path)

@@ -225,9 +225,9 @@ def test_a_survey_killed_at_any_moment(photographs, tmp_path, chance):
             process.send_signal(signal.SIGKILL)
             process.communicate()
     from retint.survey.build import open_survey
-    from retint.survey.store import Store
+    from retint.survey.store import read_sessions
 
-    (session,) = Store(open_survey(tmp_path / "out")).sessions()
+    (session,) = read_sessions(open_survey(tmp_path / "out"))
     assert [trial.answer for trial in session.trials] == said
 
 

@@ -52,7 +52,7 @@ def photos(tmp_path_factory):
 
 @contextmanager
 def served(survey, token=None):
-    """A survey on a port of its own, in this process; its address, and the store behind it."""
+    """A survey on a port of its own, in this process; its address."""
     store = Store(survey, random.Random(1))
     server = uvicorn.Server(uvicorn.Config(create_app(survey, store, token=token), log_level=50))
     listener = socket.create_server(("127.0.0.1", 0))
@@ -62,7 +62,7 @@ def served(survey, token=None):
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.02)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", store
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
@@ -117,10 +117,10 @@ def answered(photos, tmp_path_factory):
     protocol = Protocol(practice=2, trials=20, seconds=0.01)
     survey = build_survey(photos, ["default", str(twins)], folder / "out", protocol, 26)
     coin = random.Random(3)
-    with served(survey) as (address, store):
+    with served(survey) as address:
 
         def choose(trial):
-            session = store.sessions()[-1]
+            session = read_sessions(survey)[-1]
             current = session.current
             if session.model == "twins":
                 return coin.choice(["left", "right"])
@@ -222,13 +222,31 @@ def chunks(png):
     return set(names)
 
 
+def test_what_cannot_be_used_of_a_folder_is_named(photos, tmp_path):
+    some = tmp_path / "some"
+    shutil.copytree(photos, some)
+    (some / "again").symlink_to(some)
+    survey = build_survey(some, ["default"], tmp_path / "out", SHORT, 6)
+    assert survey.left_out == (f"{some / 'again'} leads to a folder that is coloured already",)
+    with pytest.raises(RetintError, match="is no folder"):
+        build_survey(tmp_path / ("n" * 300), ["default"], tmp_path / "b", SHORT)
+
+
+def test_an_address_that_is_taken_is_told_before_photographs_are_coloured(photos, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = retint("survey", photos, "-o", tmp_path / "out", "--port", port)
+    fails_in_one_line(done, str(port), "another --port")
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_but_pixels_tells_which_picture_is_real(photos, tmp_path):
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey) as (address, store), connect(address) as client:
+    with served(survey) as address, connect(address) as client:
         seen = []
         state = client.post("/session", json={}).json()
         while trial := state["trial"]:
-            current = store.sessions()[0].current
+            current = read_sessions(survey)[0].current
             left, right = (client.get(f"/{trial['pictures'][s]}") for s in ("left", "right"))
             for answer in (left, right):
                 assert answer.headers["cache-control"] == "no-store"
@@ -267,7 +285,7 @@ def test_pictures_of_another_program_have_the_photographs_lightness(photos, tmp_
 
 def test_one_session_for_each_rater_and_one_answer_for_each_trial(photos, tmp_path):
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey) as (address, store), connect(address) as client:
+    with served(survey) as address, connect(address) as client:
         assert client.get("/session").json() is None
         assert client.post("/trials/1", json={"side": "left", "milliseconds": 1}).status_code == 401
         first = client.post("/session", json={})
@@ -277,7 +295,7 @@ def test_one_session_for_each_rater_and_one_answer_for_each_trial(photos, tmp_pa
         once = client.post("/trials/1", json=said).json()
         again = client.post("/trials/1", json={"side": "right", "milliseconds": 1}).json()
         assert once == again  # such as when the answer got lost on its way back
-        assert store.sessions()[0].trials[0].answer == "left"
+        assert read_sessions(survey)[0].trials[0].answer == "left"
         assert client.post("/trials/4", json=said).status_code == 409
         assert client.post("/trials/2", json={"side": "up", "milliseconds": 1}).status_code == 422
         with connect(address) as other:
@@ -285,12 +303,12 @@ def test_one_session_for_each_rater_and_one_answer_for_each_trial(photos, tmp_pa
             assert client.get(f"/{trial['pictures']['left']}").status_code == 404
         answer_all(client, lambda _: "right")
         assert client.post("/session", json={}).json() == {"trial": None}
-        assert len(store.sessions()) == 2
+        assert len(read_sessions(survey)) == 2
 
 
 def test_with_a_token_only_who_has_it_begins(photos, tmp_path):
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey, token="s3cret") as (address, _), connect(address) as client:
+    with served(survey, token="s3cret") as address, connect(address) as client:
         assert client.get("/").status_code == 200
         assert client.post("/session", json={}).status_code == 401
         right = {"Authorization": "Bearer s3cret"}
@@ -401,7 +419,7 @@ def test_a_session_on_the_page(photos, tmp_path, browser):
 
     expect.set_options(timeout=60_000)  # milliseconds: machines are busy at times
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey) as (address, store):
+    with served(survey) as address:
         context = browser.new_context(
             viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
         )
@@ -416,7 +434,10 @@ def test_a_session_on_the_page(photos, tmp_path, browser):
 
         expect(page.locator("#count")).to_have_text("Practice 1 of 1")
         expect(page.locator("#left")).to_be_enabled()
-        real = store.sessions()[0].trials[0].real
+        real = read_sessions(survey)[0].trials[0].real
+        page.evaluate("""for (const name of ["altKey", "ctrlKey", "metaKey"])
+          document.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft", [name]: true}))""")
+        expect(page.locator("#left")).to_be_enabled()  # such keys are the browser's: Alt goes back
         page.keyboard.press("ArrowLeft" if real == "right" else "ArrowDown")  # which is right
         upper_or_lower = "lower" if real == "left" else "upper"
         expect(page.locator("#says")).to_contain_text(f"Correct: it was the {upper_or_lower} one")
@@ -437,7 +458,7 @@ def test_a_session_on_the_page(photos, tmp_path, browser):
         page.reload()
         expect(page.locator("#end")).to_be_visible()
 
-        (session,) = store.sessions()
+        (session,) = read_sessions(survey)
         first = "left" if real == "right" else "right"
         assert [trial.answer for trial in session.trials] == [first, "right", "left", "right"]
         assert [trial.views for trial in session.trials] == [1, 2, 1, 1]
@@ -450,7 +471,7 @@ def test_a_session_on_the_page(photos, tmp_path, browser):
 def test_answers_that_break_off_are_asked_for_again(photos, tmp_path, browser):
     protocol = Protocol(practice=0, trials=1, checks=0, seconds=0.05)
     survey = build_survey(photos, ["default"], tmp_path / "out", protocol, 1)
-    with served(survey) as (address, store):
+    with served(survey) as address:
         page = browser.new_page()
         page.add_init_script(
             """for (const name of ["json", "blob"]) {
@@ -465,7 +486,7 @@ def test_answers_that_break_off_are_asked_for_again(photos, tmp_path, browser):
         page.click("#begin")
         page.click("#left:enabled")
         page.locator("#end").wait_for()
-        (session,) = store.sessions()
+        (session,) = read_sessions(survey)
         assert session.trials[0].answer == "left"
         page.context.close()
 
@@ -473,7 +494,7 @@ def test_answers_that_break_off_are_asked_for_again(photos, tmp_path, browser):
 def test_the_page_says_what_is_wrong_before_it_begins(photos, tmp_path, browser):
     protocol = Protocol(practice=0, trials=1, checks=0, seconds=0.05)
     survey = build_survey(photos, ["default"], tmp_path / "out", protocol, 1)
-    with served(survey) as (address, _):
+    with served(survey) as address:
         page = browser.new_page()
         page.route("**/session", lambda route: route.abort())
         page.goto(address)
@@ -497,7 +518,7 @@ def test_the_page_says_what_is_wrong_before_it_begins(photos, tmp_path, browser)
 def test_a_secret_may_have_any_characters(photos, tmp_path, browser, token):
     protocol = Protocol(practice=0, trials=1, checks=0, seconds=0.05)
     survey = build_survey(photos, ["default"], tmp_path / "out", protocol, 1)
-    with served(survey, token=token) as (address, _):
+    with served(survey, token=token) as address:
         page = browser.new_page()
         page.goto(f"{address}/#wrong%")
         page.click("#begin")
@@ -515,7 +536,7 @@ def test_simulated_raters_on_the_page(photos, tmp_path, browser):
     twins = twins_of(photos, tmp_path)
     survey = build_survey(photos, ["default", str(twins)], tmp_path / "out", protocol, 12)
     coin = random.Random(5)
-    with served(survey) as (address, store):
+    with served(survey) as address:
         for _ in range(4):
             context = browser.new_context()
             page = context.new_page()
@@ -523,7 +544,7 @@ def test_simulated_raters_on_the_page(photos, tmp_path, browser):
             page.click("#begin")
             for number in range(1, protocol.length + 1):
                 page.locator("#left:enabled").wait_for()
-                session = store.sessions()[-1]
+                session = read_sessions(survey)[-1]
                 assert session.current.number == number
                 truth = "right" if session.current.real == "left" else "left"
                 flipped = coin.choice(["left", "right"])
@@ -543,7 +564,7 @@ def test_simulated_raters_on_the_page(photos, tmp_path, browser):
 def test_pictures_are_whole_before_they_show_and_one_shows_at_a_time(photos, tmp_path, browser):
     """A slow network must not take from the time of a picture."""
     survey = build_survey(photos, ["default"], tmp_path / "out", SHORT, 6)
-    with served(survey) as (address, store):
+    with served(survey) as address:
         page = browser.new_context(bypass_csp=True).new_page()
         fetched = []
 
@@ -563,7 +584,7 @@ def test_pictures_are_whole_before_they_show_and_one_shows_at_a_time(photos, tmp
         page.goto(address)
         page.click("#begin")
         page.locator("#left:enabled").wait_for()
-        first = store.sessions()[0].trials[0].first
+        first = read_sessions(survey)[0].trials[0].first
         second = "right" if first == "left" else "left"
         assert fetched == [0, 0]
         assert page.evaluate("window.shown") == [[[first, 256]], [], [[second, 256]], []]

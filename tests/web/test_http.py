@@ -1,8 +1,10 @@
 """The service as its clients meet it: over a socket, with good manners and with bad ones."""
 
+import asyncio
 import base64
 import errno
 import functools
+import gc
 import io
 import json
 import os
@@ -13,6 +15,7 @@ import socket
 import sqlite3
 import threading
 import time
+import weakref
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -25,10 +28,11 @@ from PIL import Image
 
 from commands import fails_in_one_line, retint
 from retint.errors import RetintError
-from retint.web.jobs import DONE, File, JobStore, JobWorker
-from retint.web.service import BusyError, Service, Wish
+from retint.web.job_worker import JobWorker
+from retint.web.jobs import JobStore
+from retint.web.service import BusyError, Result, Service, Wish
 from retint.web.settings import Settings
-from serving import command, connect, served
+from serving import command, connect, served, talk
 
 CAT = Path(__file__).parent.parent.parent / "samples" / "cat.jpg"
 
@@ -71,6 +75,9 @@ def test_json_for_those_who_ask(client):
     with Image.open(io.BytesIO(base64.b64decode(answer["picture"]))) as picture:
         assert picture.size == (answer["width"], answer["height"]) == Image.open(CAT).size
     assert answer["provenance"]["model"].startswith("default")
+    anything = {"Accept": "application/json, text/plain, */*"}  # as axios has it
+    answer = client.post("/v1/colorize", content=CAT.read_bytes(), headers=anything)
+    assert answer.headers["content-type"] == "image/jpeg"
 
 
 def bomb():
@@ -147,14 +154,6 @@ def test_a_page_that_has_colours_is_no_work_where_the_answer_holds_it_alone(clie
         assert again.status_code == 200
 
 
-def talk(client, request: bytes, pause: float = 0.0) -> bytes:
-    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
-        connection.settimeout(60)
-        connection.sendall(request)
-        time.sleep(pause)
-        return connection.recv(4096)
-
-
 def test_lies_in_the_header_and_uploads_that_break_off(client):
     start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\n"
     assert b" 413 " in talk(client, start + b"Content-Length: 99999999999\r\n\r\nabc")
@@ -227,6 +226,37 @@ def test_a_full_queue_says_so_and_empties_again(tmp_path, monkeypatch):
         assert statuses == {200, 503}
         assert all("retry-after" in a.headers for a in answers if a.status_code == 503)
         assert client.post("/v1/colorize", content=CAT.read_bytes()).status_code == 200
+
+
+def test_a_full_queue_says_so_before_the_upload_and_keeps_nothing_of_who_left(tmp_path):
+    go, begun = threading.Event(), threading.Event()
+
+    def work(*_):
+        begun.set()
+        go.wait(120)
+
+    async def wait_and_leave(service):
+        first = asyncio.ensure_future(service.run(work))
+        await asyncio.to_thread(begun.wait, 60)
+        photograph = np.zeros(1)
+        kept = weakref.ref(photograph)
+        second = asyncio.ensure_future(service.run(work, photograph))
+        del photograph
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait([second])
+        del second
+        gc.collect()
+        assert kept() is None
+        go.set()
+        await first
+
+    service = Service([], Settings(data=tmp_path, workers=1))
+    asyncio.run(wait_and_leave(service))
+    service.close()
+    with served(tmp_path, workers=1, waiting=-1) as client:  # full from the beginning
+        start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc"
+        assert b" 503 " in talk(client, start)
 
 
 def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
@@ -313,7 +343,9 @@ def test_an_archive_that_takes_longer_than_uploads_may(tmp_path, monkeypatch):
         finished(client, job)
         with monkeypatch.context() as patch:
             patch.setattr(zipfile.ZipFile, "write", slow)
-            patch.setattr("retint.web.app._PIECE", 1000)  # sent in many, as large ones are
+            patch.setattr(
+                "retint.web.job_addresses._PIECE", 1000
+            )  # sent in many, as large ones are
             archive = client.get(f"/v1/jobs/{job}/archive").content
     assert zipfile.ZipFile(io.BytesIO(archive)).testzip() is None
 
@@ -404,14 +436,14 @@ def test_a_job_that_another_version_stored_does_not_hold_up_the_others(tmp_path)
 
 def test_a_job_that_is_removed_while_it_is_in_work(tmp_path):
     store = JobStore(tmp_path, 3600)
-    done = File(0, "", DONE, None, ".jpg", "image/jpeg")
+    done = Result(b"a result", "JPEG", 1, 1, {})
     half, gone = (store.add([("a.jpg", CAT)], Wish()) for _ in range(2))
     shutil.rmtree(tmp_path / half)  # files are removed first
-    store.finish(half, 0, done, b"a result")
+    store.finish(half, 0, done)
     assert "removed" in store.get(half).files[0].error
     store.remove(gone)
     (tmp_path / gone).mkdir()  # what was being written while they were
-    store.finish(gone, 0, done, b"a result")
+    store.finish(gone, 0, done)
     assert not (tmp_path / gone).exists()
     store.close()
 
@@ -499,14 +531,14 @@ class RefusingService:
 def test_a_full_disk_is_no_attempt_that_ended_the_service(tmp_path, monkeypatch):
     full = threading.Event()
 
-    def finish(*_):
+    def fail(*_):
         full.set()
         raise OSError(errno.ENOSPC, "no space left on device")
 
     store = JobStore(tmp_path, 3600)
     job = store.add([("a.jpg", CAT)], Wish())
     with monkeypatch.context() as patch:
-        patch.setattr(JobStore, "finish", finish)
+        patch.setattr(JobStore, "fail", fail)
         for _ in range(4):
             worker = JobWorker(store, RefusingService())
             worker.start()

@@ -4,7 +4,11 @@ import io
 import json
 import re
 import signal
+import socket
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -17,7 +21,9 @@ from retint.export import build_generator, export_generator, read_onnx_weights
 from retint.model import model_path, open_model
 from retint.models import Readout
 from retint.training.recipe import load_recipe
-from serving import CHROMIUM, chromium, command, connect, served
+from retint.web.darkroom import Darkroom
+from retint.web.service import Service
+from serving import CHROMIUM, chromium, command, connect, served, talk
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 CAT = SAMPLES / "cat.jpg"
@@ -160,6 +166,52 @@ def test_strength_seed_and_hint_show_and_are_saved(page, tmp_path):
     wanted = ("--seed", 2, "--strength", 0.5, "--hint", options["hint"])
     assert retint("colorize", CAT, *wanted, "-o", tmp_path / "a.jpg").returncode == 0
     assert data == (tmp_path / "a.jpg").read_bytes()
+
+
+@needs_chromium
+def test_the_picture_has_the_strength_that_is_written_beside_the_slider(page):
+    drop(page, CAT)
+    number = page.get_by_label("number input for Strength").first
+    number.fill("0.5")
+    after(page, "strength=0.5")
+    page.get_by_label("Reset to default value").first.click()
+    after(page, "strength=1&")
+    number.fill("5")
+    after(page, "strength=2")
+    number.fill("")
+    after(page, "strength=1&")
+    number.press("Tab")
+    after(page, f"strength={number.input_value()}&")
+    assert "strength=0&" in page.get_by_role("link", name="Download in").get_attribute("href")
+
+
+@needs_chromium
+def test_a_finger_that_scrolls_places_no_hint_and_one_that_taps_does(opened):
+    page = opened(viewport={"width": 390, "height": 600}, has_touch=True)
+    drop(page, CAT)
+    after(page)
+    page.get_by_label("Click to place colours").check()
+    box = page.locator(".viewer .sheet").bounding_box()
+    finger = page.context.new_cdp_session(page)
+    for kind, up in (("Start", 0), ("Move", 30), ("Move", 60), ("End", None)):
+        at = {"x": box["x"] + 90, "y": box["y"] + 120 - (up or 0)}
+        points = [] if up is None else [at]
+        finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    page.locator(".viewer .sheet").tap(position={"x": 30, "y": 30})
+    after(page, "hint=")
+    page.get_by_role("button", name="Undo hint").click()
+    after(page, without="hint=")  # it was the only one
+
+
+@needs_chromium
+def test_an_upright_photograph_fits_a_phone_that_is_turned(opened, tmp_path):
+    with Image.open(CAT) as cat:
+        cat.resize((300, 500)).save(tmp_path / "upright.jpg")
+    page = opened(viewport={"width": 390, "height": 844})
+    drop(page, tmp_path / "upright.jpg")
+    after(page)
+    page.set_viewport_size({"width": 844, "height": 390})
+    assert page.locator(".viewer .sheet").bounding_box()["height"] < 390
 
 
 @needs_chromium
@@ -358,12 +410,20 @@ def test_a_token_lets_people_in_by_a_cookie(tmp_path):
         assert httpx.get(f"{client.base_url}/v1/models", timeout=60).status_code == 401
 
 
+def test_two_services_on_one_host_let_the_same_browser_in(tmp_path):
+    with served(tmp_path / "a", token="a") as one, served(tmp_path / "b", token="b") as other:
+        for client, token in ((one, "a"), (other, "b")):
+            assert one.get(f"{client.base_url}/?token={token}").status_code == 303
+        for client in (one, other):
+            assert one.get(f"{client.base_url}/v1/models").status_code == 200
+
+
 def test_a_token_may_have_any_characters_and_cookies_odd_neighbours(tmp_path):
     with served(tmp_path, token="a+b/c== d") as client:
         for written in ("a+b/c==%20d", "a%2Bb%2Fc%3D%3D+d", "a%2Bb%2Fc%3D%3D%20d"):
             assert client.get(f"/?token={written}").status_code == 303
-        cookie = client.cookies["retint"]
-        neighbours = {"Cookie": f'prefs={{"a":1}}; retint={cookie}; b=[c'}
+        ((name, cookie),) = client.cookies.items()
+        neighbours = {"Cookie": f'prefs={{"a":1}}; {name}={cookie}; b=[c'}
         answer = httpx.get(f"{client.base_url}/v1/models", headers=neighbours, timeout=60)
         assert answer.status_code == 200
 
@@ -373,6 +433,7 @@ def test_a_token_may_have_any_characters_and_cookies_odd_neighbours(tmp_path):
     [
         "gradio_api/file=/etc/passwd",
         "gradio_api/file=../../../../etc/passwd",
+        "gradio_api/file=/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
         "gradio_api/file=http://127.0.0.1:9/",
         "gradio_api/proxy=http://127.0.0.1:9/",
         "gradio_api/vibe-code",
@@ -381,10 +442,13 @@ def test_a_token_may_have_any_characters_and_cookies_odd_neighbours(tmp_path):
         "monitoring",
         "page/none/after",
         "page/static/../page.py",
+        "page/static/%2e%2e%2fpage.py",
     ],
 )
 def test_what_the_page_does_not_need_cannot_be_reached(client, path):
-    assert client.get(f"/{path}").status_code in (403, 404)
+    # Not by httpx, which takes the dots out.
+    head = talk(client, f"GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert head.split()[1] in (b"403", b"404")
 
 
 def test_uploads_are_limited(client):
@@ -412,17 +476,67 @@ def test_what_was_not_uploaded_is_not_shown(client, path):
         assert "not fetched" in json.dumps(told)
 
 
+def shown_at(client):
+    """Where a photograph that is dropped is shown, and where it lies."""
+    upload = client.post("/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
+    (path,) = upload.json()
+    return re.search("/page/[0-9a-f]{32}/", json.dumps(taken(client, path)))[0], Path(path)
+
+
+def test_a_photograph_is_decoded_once_to_show_it_and_once_to_colour_it(client, monkeypatch):
+    read, pictures = Service.read, []
+
+    def counted(service, data):
+        pictures.append(data)
+        return read(service, data)
+
+    monkeypatch.setattr(Service, "read", counted)
+    address, _ = shown_at(client)
+    for picture in ("before", "after", "after?model=default", "after?strength=2&model=default"):
+        assert client.get(address + picture).status_code == 200
+    assert len(pictures) == 2
+
+
+def test_a_picture_that_nobody_waits_for_is_not_made(tmp_path, monkeypatch):
+    go, begun, made = threading.Event(), threading.Event(), []
+
+    def show(_, __, wish, ___):
+        made.append(wish.options["strength"])
+        begun.set()
+        go.wait(120)
+        return b""
+
+    monkeypatch.setattr(Darkroom, "_show_after", show)
+    with served(tmp_path, workers=1) as client, ThreadPoolExecutor() as pool:
+
+        def wait_for(line):
+            deadline = time.monotonic() + 60
+            while line not in client.get("/metrics").text:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+        address, _ = shown_at(client)
+        first = pool.submit(httpx.get, f"{client.base_url}{address}after?strength=1", timeout=120)
+        assert begun.wait(60)
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            line = f"GET {address}after?strength=2 HTTP/1.1\r\nHost: a\r\n\r\n"
+            connection.sendall(line.encode())
+            wait_for("retint_waiting 1.0")
+        wait_for("retint_waiting 0.0")
+        go.set()
+        assert first.result().status_code == 200
+        assert client.get(f"{address}after?strength=3").status_code == 200
+    assert made == [1.0, 3.0]
+
+
 def test_a_photograph_that_cannot_be_read_any_more_is_to_be_dropped_again(tmp_path):
     with served(tmp_path) as client:
-        upload = client.post("/gradio_api/upload", files={"files": ("a.jpg", CAT.read_bytes())})
-        (path,) = upload.json()
-        told = json.dumps(taken(client, path))
-        id_ = re.search("/page/([0-9a-f]{32})/", told)[1]
-        assert client.get(f"/page/{id_}/file").status_code == 200
-        Path(path).unlink()
-        Path(path).mkdir()  # there, as one that is removed just after it was looked for
+        place, path = shown_at(client)
+        assert client.get(f"{place}file").status_code == 200
+        path.unlink()
+        path.mkdir()  # there, as one that is removed just after it was looked for
         for address in ("file", "before?whole=true", "after?whole=true"):
-            answer = client.get(f"/page/{id_}/{address}")
+            answer = client.get(f"{place}{address}")
             assert answer.status_code == 422
             assert "drop it again" in answer.json()["error"]
 

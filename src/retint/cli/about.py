@@ -29,9 +29,10 @@ def info(
 ) -> None:
     """Say what is in a photograph or film, or what a model says of itself."""
     from retint.model import list_models, open_model
+    from retint.places import HERE
 
-    is_model = target in list_models() or target.lower().endswith(".onnx") or Path(target).is_dir()
-    if is_model:
+    is_file = target.lower().endswith(".onnx")
+    if is_file or target in list_models() or HERE.is_folder(Path(target)):
         model = open_model(target)
         facts = {**model.card, "sha256": model.sha256}
         facts.pop("palette", None)  # 261 colours, of no use to a reader

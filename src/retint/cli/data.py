@@ -45,14 +45,17 @@ def stats(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the figure.")] = False,
 ) -> None:
     """Print what colours and sizes the photographs have, and draw them."""
-    if out.exists() and not overwrite:
+    from retint.places import HERE
+
+    if HERE.exists(out) and not overwrite:
         raise RetintError(f"{out} exists: add --overwrite, or give another --out")
     with needs_extra("data"):
-        from retint.dataset.stats import draw_statistics, measure_pictures
+        from retint.dataset.stats import draw_statistics, make_place, measure_pictures
         from retint.pictures import find_pictures
         from retint.progress import Progress
 
     pictures = find_pictures(photos)
+    make_place(out)
     with Progress().task("measuring", len(pictures)) as advance:
         statistics = measure_pictures(pictures, advance)
     print_table(statistics.table())

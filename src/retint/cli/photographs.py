@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -217,10 +221,33 @@ def colorize(
         )
         run = Run(request, typer.echo, warn)
         if watch:
-            run.watch()
+            with _stop_on_signals() as stop:
+                run.watch(stop)
             return
         totals = run.once()
     if totals.photographs > 1 or totals.done_before:
         typer.echo(str(totals), err=True)
     if totals.failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Set when SIGINT or SIGTERM comes; a second one ends the process as ever."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(*_: object) -> None:
+        stop.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        restore()

@@ -82,17 +82,19 @@ def run_survey(
         from retint.survey.app import CONSENT, create_app
         from retint.survey.build import Protocol, build_survey
         from retint.survey.store import Store
-        from retint.web.serve import listen
+        from retint.web.serve import answer, bound
 
-    built = build_survey(
-        photos,
-        models or ["default"],
-        out,
-        Protocol(practice, trials, checks, seconds),
-        limit,
-        lambda total: Progress().task("colouring", total),
-    )
-    listen(create_app(built, Store(built), token=token, consent=consent or CONSENT), host, port)
+    with bound(host, port) as listener:  # first: colouring takes a while
+        built = build_survey(
+            photos,
+            models or ["default"],
+            out,
+            Protocol(practice, trials, checks, seconds),
+            limit,
+            lambda total: Progress().task("colouring", total),
+        )
+        survey = create_app(built, Store(built), token=token, consent=consent or CONSENT)
+        answer(survey, listener)
 
 
 @app.command("report")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from retint.errors import RetintError
 from retint.pictures import Finding, Picture, decode, look_at_all, none_usable
+from retint.places import HERE
 from retint.whole import whole_folder
 
 _SUFFIXES = {
@@ -79,7 +80,7 @@ def require_new(out: Path) -> None:
     Raises:
         RetintError: if there is.
     """
-    if out.exists():
+    if HERE.exists(out):
         raise RetintError(f"{out} exists: give a new folder for the shards")
 
 

@@ -118,6 +118,18 @@ def _look(picture: Picture) -> _Look | str:
     )
 
 
+def make_place(path: Path) -> None:
+    """Make the folder of a figure, before long work for it.
+
+    Raises:
+        RetintError: if that fails.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
+
+
 def draw_statistics(statistics: Statistics, path: Path) -> None:
     """Draw `figure_of` as one PNG, whole or not at all."""
     figure = figure_of(statistics)

@@ -15,14 +15,14 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from retint.errors import RetintError, first_line, lacks_memory
+from retint.errors import RetintError, first_line, lacks_memory, written
 from retint.photo import pillow
 from retint.photo.formats import FORMATS, enable_heif, format_of
 from retint.photo.metadata import xmp_bytes
 from retint.photo.picture import Photo, Pixels
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
-from retint.whole import partial_path, replace_whole, whole_file
+from retint.whole import partial_path, whole_file
 
 QUALITY = 95
 """Of JPEG, WebP, AVIF and HEIF unless another is asked for."""
@@ -32,8 +32,9 @@ _MOST_OF_PAGES = 2_000_000_000  # pixels, together
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIF_KINDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 # Pillow's guard stays for the rest of the program, but not below what is taken here, and without
-# its warning: what it warns of is refused here in a line.
-Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+# its warning: what it warns of is refused here in a line. A program that allows more keeps that.
+if Image.MAX_IMAGE_PIXELS is not None and Image.MAX_IMAGE_PIXELS < _MOST_PIXELS:
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
@@ -94,20 +95,15 @@ def write_photo(
     format_ = format_of(path)
     if os.path.exists(path) and not overwrite:  # noqa: PTH110 - of too long a name it is False
         raise RetintError(f"{path} exists: ask for overwrite to replace it, or give another name")
-    try:
+    with written(path, _UnfitError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as beside:
-            with beside.open("xb+") as stream:
+            with beside.open("xb+") as stream, _written_short():
                 _encode(photo, format_.name, stream, quality)
             if photo.modified is not None:
                 os.utime(beside, ns=(photo.modified, photo.modified))
             if not format_.metadata:
                 _write_sidecar(path, photo.xmp)
-    except OSError as error:
-        cause = error.strerror or f"the disk may be full: {error}"  # NumPy gives no number
-        raise RetintError(f"{path} cannot be written: {cause}") from error
-    except _UnfitError as error:
-        raise RetintError(f"{path} cannot be written: {error}") from error
 
 
 def sidecar_of(path: Path) -> Path:
@@ -132,12 +128,15 @@ def encode_photo(photo: Photo, format_name: str | None = None, quality: int = QU
 def losses(photo: Photo, path: Path) -> list[str]:
     """What a photograph has that a file of this name will not hold, in words."""
     format_ = format_of(path)
+    texts = {"comment"} if format_.name == "JPEG" else set()
     parts = {
         "further pages": photo.pages and not format_.pages,
         "transparency": photo.alpha is not None and not format_.alpha,
         "16 bits": photo.pixels.dtype == np.uint16 and not format_.deep,
         "EXIF": photo.exif and not format_.metadata,
         "IPTC records": photo.iptc and format_.name not in ("JPEG", "TIFF"),
+        "comments": photo.texts.keys() - texts and format_.name != "PNG",
+        "resolution": photo.dpi and format_.name in ("JPEG2000", "PPM"),
     }
     return [name for name, is_lost in parts.items() if is_lost]
 
@@ -197,9 +196,20 @@ def _write_sidecar(path: Path, xmp: bytes | None) -> None:
     if xmp is None:
         sidecar.unlink(missing_ok=True)
         return
-    beside = partial_path(path)  # of the picture's own, so that what is left goes with it
-    beside.write_bytes(xmp)
-    replace_whole(beside, sidecar)
+    # Under a name of the picture's, so that what a killed process leaves goes with it.
+    with whole_file(sidecar, beside=partial_path(path)) as beside:
+        beside.write_bytes(xmp)
+
+
+@contextmanager
+def _written_short() -> Iterator[None]:
+    """Say what NumPy, which gives no number, means by "9 requested and 1 written"."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror:
+            raise
+        raise OSError(error.errno, f"the disk may be full: {error}") from error
 
 
 def _encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> None:

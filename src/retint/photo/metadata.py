@@ -12,6 +12,7 @@ from PIL import Image
 ORIENTATION = 0x0112
 BELOW = (0x8769, 0x8825)  # tags of the EXIF and GPS directories
 RESOLUTION = (0x011A, 0x011B, 0x0128)  # horizontal, vertical, their unit
+INCH = 2  # as a unit of resolution
 _MOST_DPI = 65_536  # beyond what JPEG can say
 _SWAPPED = {  # when a picture is turned by a quarter: resolutions; width and height
     0x011A: 0x011B,
@@ -50,28 +51,71 @@ class _Text(str):
 
 def exif_bytes(
     main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]], orientation: int
-) -> bytes | None:
+) -> tuple[bytes | None, bool]:
     """EXIF to keep, once `orientation` is applied to the pixels; None where nothing is left.
+
+    Tags whose values cannot be written, such as texts that are stored as numbers, are left out.
 
     Args:
         main: tags of the main directory; those that do not tell of the picture are left out.
         below: the EXIF and GPS directories, by their tags.
         orientation: 1 to 8; from 5 on, width and height change places.
+
+    Returns:
+        EXIF, and whether tags of it were left out for that.
     """
     swapped = _SWAPPED if orientation >= 5 else {}
-    kept = Image.Exif()
-    for tag, value in main.items():
-        if tag in _TELLING:
-            kept[swapped.get(tag, tag)] = _with_text(value)
-    for directory in BELOW:
-        values = {
+    kept = {
+        swapped.get(tag, tag): _with_text(value) for tag, value in main.items() if tag in _TELLING
+    }
+    kept_below = {
+        directory: {
             swapped.get(tag, tag): _with_text(value)
             for tag, value in below.get(directory, {}).items()
             if tag != _INTEROPERABILITY
         }
-        if values:
-            kept[directory] = values
-    return kept.tobytes() if len(kept) else None
+        for directory in BELOW
+    }
+    if _can_be_written(kept, kept_below):
+        return _packed(kept, kept_below), False
+    sound = {tag: value for tag, value in kept.items() if _can_be_written({tag: value}, {})}
+    sound_below = {
+        directory: {
+            tag: value
+            for tag, value in values.items()
+            if _can_be_written({}, {directory: {tag: value}})
+        }
+        for directory, values in kept_below.items()
+    }
+    return _packed(sound, sound_below), True
+
+
+def with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes | None:
+    """EXIF that says a resolution, for formats that have no other place for it."""
+    main, below = directories(exif) if exif else ({}, {})
+    return exif_bytes({**main, **resolution_tags(dpi)}, below, 1)[0]
+
+
+def resolution_tags(dpi: tuple[float, float]) -> dict[int, Any]:
+    """The tags that say a resolution."""
+    return dict(zip(RESOLUTION, (*dpi, INCH), strict=True))
+
+
+def _packed(main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]]) -> bytes | None:
+    exif = Image.Exif()
+    exif.update(main)
+    exif.update({directory: values for directory, values in below.items() if values})
+    return exif.tobytes() if len(exif) else None
+
+
+def _can_be_written(main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]]) -> bool:
+    try:
+        _packed(main, below)
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises many kinds
+        return False
+    return True
 
 
 def directories(exif: bytes) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:

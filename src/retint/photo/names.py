@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from retint.photo.formats import GREY_MAP, SUFFIXES
+
+COLORED = "-color"
+"""What is added to the name of a photograph or film for the coloured one."""
 
 
 def output_path(source: Path, sample: int | None = None, suffix: str | None = None) -> Path:
@@ -14,12 +18,12 @@ def output_path(source: Path, sample: int | None = None, suffix: str | None = No
     ending = suffix or source.suffix
     if ending.lower() == GREY_MAP:
         ending = ".ppm"
-    return source.with_name(f"{source.stem}-color{number}{ending}")
+    return source.with_name(f"{source.stem}{COLORED}{number}{ending}")
 
 
-def is_output(file: Path, exists: Callable[[Path], bool] = Path.is_file) -> bool:
+def is_output(file: Path, exists: Callable[[Path], bool] = os.path.isfile) -> bool:
     """Whether `file` is named as a colouring of a photograph beside it, of whatever format."""
-    stem, marker, number = file.stem.rpartition("-color")
+    stem, marker, number = file.stem.rpartition(COLORED)
     if not marker or (number and not number.removeprefix("-").isdecimal()):
         return False
     endings = {file.suffix, *SUFFIXES, *map(str.upper, SUFFIXES)}

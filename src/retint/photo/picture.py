@@ -23,6 +23,7 @@ class Photo:
         format: Pillow's name of the file format, such as "JPEG".
         alpha: (H, W) of the same dtype, or None.
         exif: EXIF without the orientation, which is applied to the pixels, or None.
+        exif_damaged: whether EXIF, or tags of it, were left out for that.
         xmp: XMP packet without the orientation, or None.
         iptc: IPTC records (IIM), or None.
         icc_profile: of the file that was read; pixels are converted to sRGB, and back into an RGB
@@ -38,6 +39,7 @@ class Photo:
     format: str
     alpha: Pixels | None = None
     exif: bytes | None = None
+    exif_damaged: bool = False
     xmp: bytes | None = None
     iptc: bytes | None = None
     icc_profile: bytes | None = None
@@ -53,6 +55,23 @@ def to_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint16:
         return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return pixels.astype(np.uint8, copy=False)
+
+
+def scaled_to_16_bit(pixels: Pixels, depth: int) -> Pixels:
+    """Pixels of `depth` bits, in uint16, spread over all of it."""
+    most = (1 << depth) - 1
+    return ((pixels.astype(np.uint32) * 65535 + most // 2) // most).astype(np.uint16)
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation, 1 to 8."""
+    if orientation >= 5:
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def shrunk(pixels: Pixels, side: int) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping
 from typing import IO, Any, cast
 
 import cv2
@@ -15,6 +16,7 @@ from retint.errors import RetintError
 from retint.photo.formats import FORMATS
 from retint.photo.metadata import (
     BELOW,
+    INCH,
     ORIENTATION,
     RESOLUTION,
     dpi_of,
@@ -23,15 +25,15 @@ from retint.photo.metadata import (
     iptc_segment,
     orientation_of,
     turned_dpi,
+    with_resolution,
     xmp_bytes,
 )
-from retint.photo.picture import Photo, Pixels, is_grey, to_8_bit
+from retint.photo.picture import Photo, Pixels, is_grey, scaled_to_16_bit, to_8_bit, upright
 from retint.photo.profiles import color_space, from_srgb, to_srgb
 
 _PNG_HEADER = 33  # bytes of the signature and IHDR
 _PNG_XMP = "XML:com.adobe.xmp"
 _PNG_METADATA = (_PNG_XMP, "Raw profile type exif")  # texts that are kept as what they hold
-_INCH = 2  # as a unit of resolution
 _METRE = 39.37  # inches
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000, 42 bytes before the depth
 
@@ -46,20 +48,22 @@ def decode(stream: IO[bytes]) -> Photo:
             raise RetintError("an animation is no photograph: save its pictures one by one")
         depth = _depth(image, stream)
         image.load()
-        exif = image.getexif()
+        main, below, damaged = _directories(image)
         # Of HEIF it is applied.
-        orientation = 1 if format_ == "HEIF" else orientation_of(exif.get(ORIENTATION))
+        orientation = 1 if format_ == "HEIF" else orientation_of(main.get(ORIENTATION))
         icc_profile = image.info.get("icc_profile")
         pixels, alpha = _pixels(image, stream, icc_profile, depth)
+        exif, left_out = exif_bytes(main, below, orientation)
         return Photo(
             upright(pixels, orientation),
             format_,
             None if alpha is None else upright(alpha, orientation),
-            exif=exif_bytes(exif, {tag: exif.get_ifd(tag) for tag in BELOW}, orientation),
+            exif=exif,
+            exif_damaged=damaged or left_out,
             xmp=xmp_bytes(image.info.get("xmp") or image.info.get(_PNG_XMP)),
             iptc=iptc_of_jpeg(image),
             icc_profile=icc_profile,
-            dpi=turned_dpi(_dpi(image), orientation),
+            dpi=turned_dpi(_dpi(image, main), orientation),
             texts=_texts(image),
         )
 
@@ -89,9 +93,14 @@ def encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> N
     options: dict[str, Any] = dict(format_.options)
     if format_.quality:
         options["quality"] = quality
+    exif = photo.exif
+    if photo.dpi and format_name in ("WEBP", "AVIF", "HEIF"):
+        exif = with_resolution(exif, photo.dpi)
     if format_.metadata:
-        found = {"exif": photo.exif, "xmp": photo.xmp, "icc_profile": icc_profile, "dpi": photo.dpi}
+        found = {"exif": exif, "xmp": photo.xmp, "icc_profile": icc_profile, "dpi": photo.dpi}
         options |= {key: value for key, value in found.items() if value}
+    if format_name == "BMP" and photo.dpi:
+        options["dpi"] = photo.dpi
     if format_name == "JPEG":
         options["extra"] = iptc_segment(photo.iptc) if photo.iptc else b""
         options["comment"] = photo.texts.get("comment", "").encode()
@@ -101,17 +110,6 @@ def encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> N
     encoded = io.BytesIO()  # on a full disk, Pillow does not notice that the end is missing
     image.save(encoded, format_name, **options)
     stream.write(encoded.getbuffer())
-
-
-def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation, 1 to 8."""
-    if orientation >= 5:
-        pixels = np.swapaxes(pixels, 0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def _pixels(
@@ -193,20 +191,29 @@ def _deep_pixels(format_name: str, stream: IO[bytes], depth: int) -> tuple[Pixel
     return np.ascontiguousarray(pixels), alpha
 
 
-def scaled_to_16_bit(pixels: Pixels, depth: int) -> Pixels:
-    """Pixels of `depth` bits, in uint16, spread over all of it."""
-    most = (1 << depth) - 1
-    return ((pixels.astype(np.uint32) * 65535 + most // 2) // most).astype(np.uint16)
+def _directories(
+    image: Image.Image,
+) -> tuple[Mapping[int, Any], Mapping[int, Mapping[int, Any]], bool]:
+    """EXIF: the main directory, and those below it; whether there is some that cannot be read."""
+    try:
+        exif = image.getexif()
+        return dict(exif), {tag: exif.get_ifd(tag) for tag in BELOW}, False
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises many kinds
+        return {}, {}, True
 
 
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
+def _dpi(image: Image.Image, exif: Mapping[int, Any]) -> tuple[float, float] | None:
     dpi = image.info.get("dpi")
-    exif = image.getexif()
     horizontal, vertical, unit = RESOLUTION
-    if dpi is None and exif.get(unit) == _INCH:  # of WebP, AVIF and HEIF
+    if dpi is None and exif.get(unit) == INCH:  # of WebP, AVIF and HEIF
         dpi = exif.get(horizontal, 0), exif.get(vertical, 0)
     # PNG knows whole pixels a metre: 300 dpi come back as 299.9994.
-    return dpi_of(round(float(dpi[0]), 1), round(float(dpi[1]), 1)) if dpi else None
+    try:
+        return dpi_of(round(float(dpi[0]), 1), round(float(dpi[1]), 1)) if dpi else None
+    except (TypeError, ValueError):  # it is no number
+        return None
 
 
 def _texts(image: Image.Image) -> dict[str, str]:

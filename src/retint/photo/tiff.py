@@ -17,24 +17,25 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffWriter
 from retint.errors import RetintError
 from retint.photo.metadata import (
     BELOW,
+    INCH,
     ORIENTATION,
     RESOLUTION,
     directories,
     dpi_of,
     exif_bytes,
     orientation_of,
+    resolution_tags,
     turned_dpi,
     xmp_bytes,
 )
-from retint.photo.picture import Photo, Pixels
-from retint.photo.pillow import scaled_to_16_bit, upright
+from retint.photo.picture import Photo, Pixels, scaled_to_16_bit, upright
 from retint.photo.profiles import from_srgb, to_srgb
 
 _XMP, _IPTC, _ICC = 700, 33723, 34675
 _KEPT_COMPRESSIONS = ("NONE", "LZW", "ADOBE_DEFLATE", "PACKBITS", "ZSTD")
 _SAME = {"DEFLATE": "ADOBE_DEFLATE"}  # an old number of the same
 _PREDICTED = ("LZW", "ADOBE_DEFLATE", "ZSTD")
-_INCH, _CENTIMETRE = 2, 3  # units of resolution
+_CENTIMETRE = 3  # as a unit of resolution
 _REDUCED, _MASK = 1, 4  # kinds of pages that are no pictures of their own
 _BEGINNINGS = {  # of files, by tifffile's byte order and whether they are BigTIFF
     ("<", False): b"II*\0\0\0\0\0",
@@ -101,11 +102,11 @@ def _pages(file: TiffFile) -> Iterator[TiffPage]:
 
 def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
     main = {tag.code: _as_read(tag.value) for tag in page.tags if tag.code not in RESOLUTION}
-    below = {tag: _directory(page, tag, stream) for tag in BELOW if tag in main}
+    below, damaged = _below_main(page, stream)
     orientation = orientation_of(main.get(ORIENTATION))
     dpi = _dpi(page)
     if dpi:
-        main |= dict(zip(RESOLUTION, (*dpi, _INCH), strict=True))
+        main |= resolution_tags(dpi)
     icc_profile = _bytes_of(page, _ICC)
     compression = COMPRESSION(page.compression).name
     pixels, alpha = _pixels(page)
@@ -113,11 +114,13 @@ def _read_page(page: TiffPage, stream: IO[bytes]) -> Photo:
         pixels = to_srgb(pixels, icc_profile)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels = _without_black(pixels)
+    exif, left_out = exif_bytes(main, below, orientation)
     return Photo(
         upright(pixels, orientation),
         "TIFF",
         None if alpha is None else upright(alpha, orientation),
-        exif=exif_bytes(main, below, orientation),
+        exif=exif,
+        exif_damaged=damaged or left_out,
         xmp=xmp_bytes(_bytes_of(page, _XMP)),
         iptc=_bytes_of(page, _IPTC),
         icc_profile=icc_profile,
@@ -144,7 +147,10 @@ def _pixels(page: TiffPage) -> tuple[Pixels, Pixels | None]:
     if page.planarconfig == 2 and page.samplesperpixel > 1:
         pixels = np.moveaxis(pixels, 0, -1)
     if kind == "PALETTE":
-        colors = (np.asarray(page.colormap) >> 8).astype(np.uint8)
+        colors = np.asarray(page.colormap)
+        if colors.max() > 255:  # of some programs, it has 8 bits and not 16
+            colors = colors >> 8
+        colors = colors.astype(np.uint8)
         return colors[:, pixels.astype(np.intp)].transpose(1, 2, 0), None  # of 1 bit, it is bool
     depth = page.bitspersample
     if depth < 8:
@@ -198,6 +204,16 @@ def _without_black(inks: Pixels) -> Pixels:
     return (light[:, :, :3] * light[:, :, 3:] // most).astype(inks.dtype)
 
 
+def _below_main(page: TiffPage, stream: IO[bytes]) -> tuple[dict[int, dict[int, Any]], bool]:
+    """The EXIF and GPS directories; whether there are some that cannot be read."""
+    try:
+        return {tag: _directory(page, tag, stream) for tag in BELOW if tag in page.tags}, False
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises many kinds
+        return {}, True
+
+
 def _directory(page: TiffPage, tag: int, stream: IO[bytes]) -> dict[int, Any]:
     """The EXIF or GPS directory, whose tags tifffile gives names but not numbers."""
     file = page.parent
@@ -226,8 +242,8 @@ def _dpi(page: TiffPage) -> tuple[float, float] | None:
     horizontal_tag, vertical_tag, unit_tag = RESOLUTION
     if horizontal_tag not in page.tags or vertical_tag not in page.tags:
         return None
-    unit = page.tags[unit_tag].value if unit_tag in page.tags else _INCH
-    factor = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(int(unit))
+    unit = page.tags[unit_tag].value if unit_tag in page.tags else INCH
+    factor = {INCH: 1.0, _CENTIMETRE: 2.54}.get(unit)
     values = [page.tags[tag].value for tag in (horizontal_tag, vertical_tag)]
     if factor is None or not all(isinstance(value, tuple) and len(value) == 2 for value in values):
         return None
@@ -260,7 +276,7 @@ def _write_page(file: TiffWriter, page: Photo, *, big: bool) -> None:
         predictor=compression in _PREDICTED,
         iccprofile=icc_profile,
         resolution=page.dpi,
-        resolutionunit=_INCH if page.dpi else None,
+        resolutionunit=INCH if page.dpi else None,
         software=False,
         metadata=None,
         extratags=extra,

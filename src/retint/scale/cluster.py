@@ -198,7 +198,9 @@ class _Crew:
         self._idle: list[Any] = []
         self._busy = 0
         self._at_once = 1
-        self._failed_starts = 0
+        self._failed_starts = 0  # one after the other
+        self._any_started = False
+        self._warned = False
         self._events: SimpleQueue[tuple[Any, _Attempt | None, Future[Any]]] = SimpleQueue()
         for _ in range(count):
             self._hire()
@@ -218,7 +220,7 @@ class _Crew:
             if error is None:
                 self._idle.append(worker)
             else:
-                self._replace(worker, error)
+                self._remove(worker, error)
             if attempt is None:
                 self._note_start(error)
                 continue
@@ -227,6 +229,7 @@ class _Crew:
                 self._set_pace(attempt)
                 yield from future.result()
             else:
+                self._hire()
                 yield from self._lost(attempt, error, again)
             ready = ready or self._next(again, coming)
 
@@ -285,22 +288,33 @@ class _Crew:
                 if not self._busy:
                     log.warning("waiting for a worker: 'ray status' says whether a core is free")
 
-    def _replace(self, worker: Any, error: BaseException) -> None:
-        """Another worker for one that is lost; what is no loss of a worker is raised."""
+    def _remove(self, worker: Any, error: BaseException) -> None:
+        """Do without a worker that is lost; what is no loss of a worker is raised."""
         if not isinstance(error, RayError) or isinstance(error, RayTaskError):
             raise error
         self._all.discard(worker)
         ray.kill(worker)  # it may be alive, and only out of reach
-        self._hire()
 
     def _note_start(self, error: BaseException | None) -> None:
+        """Another worker for one that did not start, unless that is in vain.
+
+        One bad machine does not end a run that others can go on with.
+        """
         if error is None:
             self._failed_starts = 0
+            self._any_started = True
             return
         self._failed_starts += 1
+        refused = getattr(error, "actor_init_failed", False)
+        if not refused and self._failed_starts <= len(self._all) + 1:
+            self._hire()
+            return
         cause = last_line(error).removeprefix("retint.errors.RetintError: ")
-        if getattr(error, "actor_init_failed", False) or self._failed_starts > len(self._all):
+        if not (self._any_started and self._all):
             raise RetintError(f"a worker cannot start: {cause}") from error
+        if not self._warned:
+            log.warning("a worker cannot start, the others go on without it: %s", cause)
+            self._warned = True
 
 
 def _deadly(task: Task) -> str:

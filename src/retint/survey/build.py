@@ -28,6 +28,7 @@ from retint.merge import Coloring, merge
 from retint.photo import read_photo
 from retint.photo.picture import to_8_bit
 from retint.pictures import spread
+from retint.places import HERE
 from retint.plan import plan_tasks
 from retint.tone import Kind, kind_of
 from retint.whole import partial_path, whole_folder
@@ -80,7 +81,7 @@ class Survey:
         limit: of the photographs, or None.
         protocol: how every session goes.
         pictures: names of the photographs that are used.
-        left_out: photographs that could not be used, and why.
+        left_out: photographs and folders that could not be used, and why.
         retint: version that made it.
     """
 
@@ -169,7 +170,8 @@ def build_survey(
     names = tuple(system.name for system in systems)
     if len({*names, TRUTH, WRONG}) < len(names) + 2:
         raise RetintError(f"the models {', '.join(names)} need names of their own: rename one")
-    sources = spread(_find(photographs), limit)
+    found, problems = _find(photographs)
+    sources = spread(found, limit)
     survey = Survey(
         folder=folder,
         id=secrets.token_hex(4),
@@ -179,7 +181,7 @@ def build_survey(
         limit=limit,
         protocol=protocol,
         pictures=(),
-        left_out=(),
+        left_out=tuple(problems),
     )
     try:
         with whole_folder(pictures, sole=True) as building:
@@ -200,7 +202,7 @@ def _write_pictures(
 ) -> Survey:
     """Write all pictures into a folder; give the survey that has them."""
     used: list[str] = []
-    left_out: list[str] = []
+    left_out = list(survey.left_out)
     for done, (name, columns) in enumerate(colored, start=1):
         if isinstance(columns, str):
             left_out.append(columns)
@@ -238,13 +240,14 @@ def _same(
     return survey
 
 
-def _find(photographs: Path) -> list[Path]:
-    if not photographs.is_dir():
+def _find(photographs: Path) -> tuple[list[Path], list[str]]:
+    """Photographs in a folder, and what of it cannot be read."""
+    if not HERE.is_folder(photographs):
         raise RetintError(f"{photographs} is no folder: give one of colour photographs")
     plan = plan_tasks([photographs], None)
     if not plan.tasks:
         raise RetintError(plan.problems[0])
-    return [task.source for task in plan.tasks]
+    return [task.source for task in plan.tasks], plan.problems
 
 
 def _colored(

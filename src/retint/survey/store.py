@@ -123,11 +123,6 @@ class Store:
             found = database.execute("select model from sessions where id = ?", (id_,)).fetchone()
             return None if found is None else _session(database, id_, found[0])
 
-    def sessions(self) -> list[Session]:
-        """All sessions, in the order they began."""
-        with self._transaction() as database:
-            return _sessions(database)
-
     def count_view(self, id_: str, number: int) -> None:
         """Write down that a trial is being shown."""
         with self._transaction() as database:

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retint import __version__
-from retint.errors import RetintError, exists_line
+from retint.errors import RetintError, exists_line, written
 from retint.merge import fit_coloring, merge, seen_lightness, sharpen
 from retint.model import Model, open_model
+from retint.photo.names import COLORED
 from retint.video.film import Film
 from retint.video.segments import Recorder, State, Work, held_work
 from retint.video.stabilize import Look, Motion, steady
 from retint.video.writing import FORMATS, fitting, join
-from retint.whole import replace_whole
+from retint.whole import partial_path, replace_whole
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Painter:
 def output_path(source: Path) -> Path:
     """Name of the coloured film beside its source: film-color.mp4, in .mkv what is not written."""
     suffix = source.suffix if source.suffix.lower() in FORMATS else ".mkv"
-    return source.with_name(f"{source.stem}-color{suffix}")
+    return source.with_name(f"{source.stem}{COLORED}{suffix}")
 
 
 def colorize_film(
@@ -111,27 +112,27 @@ def colorize_film(
         say(f"{film.path} has an odd size, which H.264 has not: its last pixels are doubled")
     model = open_model(options.model, [options.provider] if options.provider else None)
     settings = _settings(film.path, model, options, segment_frames)
-    try:
-        with held_work(target.with_name(f".{target.name}.partial"), settings) as work:
-            state = _color_frames(film, model, options, work, segment_frames, progress)
-            if not work.segments:
-                work.remove()
-                raise RetintError(f"{film.path} has no frame that can be read: it may be damaged")
-            joined = work.folder / "joined"
-            join(
-                film,
-                work.segments,
-                joined,
-                format_=FORMATS[suffix],
-                end=state.end,
-                others=others,
-                comment=_provenance(model, options),
-            )
-            _check_target(film.path, target, overwrite)  # hours may have passed
-            replace_whole(joined, target)
+    with (
+        written(target, av.FFmpegError),
+        held_work(partial_path(target, sole=True), settings) as work,
+    ):
+        state = _color_frames(film, model, options, work, segment_frames, progress)
+        if not work.segments:
             work.remove()
-    except (OSError, av.FFmpegError) as error:
-        raise RetintError(f"{target} cannot be written: {error.strerror or error}") from error
+            raise RetintError(f"{film.path} has no frame that can be read: it may be damaged")
+        joined = work.folder / "joined"
+        join(
+            film,
+            work.segments,
+            joined,
+            format_=FORMATS[suffix],
+            end=state.end,
+            others=others,
+            comment=_provenance(model, options),
+        )
+        _check_target(film.path, target, overwrite)  # hours may have passed
+        replace_whole(joined, target)
+        work.remove()
     if film.damaged:
         say(f"{film.path} is damaged or cut short: what could be read of it is coloured")
 

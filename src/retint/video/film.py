@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from retint.errors import RetintError
 from retint.photo import SUFFIXES
+from retint.video.parts import Clock, PacketPlaces, Part, Shifts
 
 Pixels = NDArray[np.uint8]
 
@@ -39,7 +39,6 @@ _MISSING = 0.5  # seconds; a film that ends this much early is not whole
 # Of a second; times that go back by more are those of the next part of a joined film.
 _ANEW = Fraction(1, 5)
 _LEAP = 3600  # seconds; so are times that go ahead by more
-_APART = 2  # seconds between sound and frames that lie side by side in a file, at most
 # libav would take a part whose clock is lower for one whose clock of 33 bits ran over, and put it
 # a day later.
 _AS_THEY_ARE = {"correct_ts_overflow": "0"}
@@ -92,7 +91,7 @@ class Film:
         self.rate = self._stream.guessed_rate or Fraction(25)
         self._to_rgb, self._to_yuv = VideoReformatter(), VideoReformatter()
         self.damaged = False
-        self._parts: list[_Part] = []  # the further ones of a joined film
+        self._parts: list[Part] = []  # the further ones of a joined film
         self.quarter_turns = 0
         self.display_matrix: list[int] | None = None
         self.length = self._stream.frames or round((self._declared_end() or 0) * self.rate)
@@ -124,7 +123,7 @@ class Film:
                     start = end
                 elif gap < -_ANEW or gap > _LEAP:
                     shift, start = shift + end - start, end
-                    self._parts.append(_Part(_place_of(raw), shift * self.time_base))
+                    self._parts.append(Part(_place_of(raw), shift * self.time_base))
             if last is not None and start <= last:
                 start = last + 1  # encoders refuse time that stands still
             end, last = start + (raw.duration or tick), start
@@ -187,8 +186,8 @@ class Film:
         """
         if not copies:
             return
-        clocks = {index: _Clock() for index in copies}
-        places, parts = _Places(), _Parts(self._parts)
+        clocks = {index: Clock() for index in copies}
+        places, shifts = PacketPlaces(), Shifts(self._parts)
         wanted = (self._stream.index, *copies)
         with av.open(str(self.path), "r", options=_AS_THEY_ARE, **TEXT) as container:
             try:
@@ -198,9 +197,9 @@ class Film:
                         continue
                     place, time = places.of(packet), packet.dts * packet.time_base
                     if index == self._stream.index:
-                        parts.note_frame(place, time)
+                        shifts.note_frame(place, time)
                         continue
-                    shift = round(parts.shift_of(place, time) / packet.time_base)
+                    shift = round(shifts.shift_of(place, time) / packet.time_base)
                     if not clocks[index].sets(packet, shift):
                         self.damaged |= not self._parts  # where parts meet, they may overlap
                         continue
@@ -241,7 +240,7 @@ class Film:
         return chapters
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        places = _Places()
+        places = PacketPlaces()
         try:
             for packet in self._container.demux(self._stream):
                 packet.opaque = places.of(packet)  # the frame has it, too, whenever it comes out
@@ -279,74 +278,6 @@ class Film:
         if stream.height > 576 or stream.width > 1024:
             return _BT709, _BT709, _BT709
         return (_PAL, _PAL, _NTSC) if stream.height == 576 else (_NTSC, _NTSC, _NTSC)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A further part of a joined film.
-
-    Attributes:
-        place: of its first frame in the file, in bytes.
-        shift: seconds by which it is moved.
-    """
-
-    place: int
-    shift: Fraction
-
-
-class _Places:
-    """Where packets lie in the file; those that have no place of their own follow the last."""
-
-    def __init__(self) -> None:
-        self._last: dict[int, int] = {}
-
-    def of(self, packet: av.Packet[Any]) -> int:
-        """The place of the next packet, in bytes."""
-        if packet.pos is not None and packet.pos >= 0:
-            self._last[packet.stream_index] = packet.pos
-        return self._last.get(packet.stream_index, 0)
-
-
-class _Parts:
-    """Finds by how much what lies among the frames of a joined film is moved with them."""
-
-    def __init__(self, further: Sequence[_Part]) -> None:
-        self._begins = [part.place for part in further]
-        self._shifts = [Fraction(0), *(part.shift for part in further)]
-        self._now: Fraction | None = None
-
-    def note_frame(self, place: int, time: Fraction) -> None:
-        """Say that there is a frame, at a time in seconds."""
-        self._now = time + self._by_place(place)
-
-    def shift_of(self, place: int, time: Fraction) -> Fraction:
-        """Seconds by which a packet of another stream is to be moved."""
-        shift, now = self._by_place(place), self._now
-        if now is None or abs(time + shift - now) <= _APART:
-            return shift
-        # Where parts meet, sound may lie before the frames of its part, or after.
-        return min((shift, *self._shifts), key=lambda other: abs(time + other - now))
-
-    def _by_place(self, place: int) -> Fraction:
-        return self._shifts[bisect_right(self._begins, place)]
-
-
-class _Clock:
-    """The times of a stream's packets, without those that go back, which muxers refuse."""
-
-    def __init__(self) -> None:
-        self._earliest: int | None = None
-
-    def sets(self, packet: av.Packet[Any], shift: int) -> bool:
-        """Move a packet by `shift` ticks; whether there is room for it."""
-        assert packet.dts is not None
-        dts = packet.dts + shift
-        if self._earliest is not None and dts < self._earliest:
-            return False
-        self._earliest = dts + (packet.stream.type == "audio")
-        packet.dts = dts
-        packet.pts = packet.pts + shift if packet.pts is not None else None
-        return True
 
 
 def _strays(last: int, start: int, then: int) -> bool:

@@ -3,21 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
+
+from retint.colorizer import Options
 from retint.errors import RetintError
-from retint.web.jobs import DONE, FAILED, WAITING, File, Job, JobStore, JobWorker
+from retint.web.controls import drop_area, model_choice, strength_slider, tell
+from retint.web.job_worker import JobWorker, progress_of
+from retint.web.jobs import DONE, FAILED, WAITING, File, Job, JobStore
 from retint.web.names import result_name
-from retint.web.service import Wish
+from retint.web.service import BusyError, Wish
 from retint.web.settings import Settings
 
-_LOOK_EVERY = 0.5  # seconds
 _STATES = {WAITING: "waits", DONE: "coloured", FAILED: "not coloured"}
 
 
-async def color_many(
+def add_batch_tab(
+    jobs: tuple[JobStore, JobWorker], models: list[str], settings: Settings
+) -> gr.File:
+    """Add the components, to the tab that is open, and what they do; where photographs go."""
+    strength = strength_slider("Strength of all")
+    model = model_choice(models)
+    recolor = gr.Checkbox(label="Replace colours that photographs have already")
+    drop = drop_area("Drop many photographs", "drop-many")
+    handed_in = gr.State([])  # of the paths that `drop` lists
+    progress = gr.HTML(elem_classes="plain")
+
+    async def work(
+        paths: list[str] | None,
+        handed_in: list[str],
+        earlier: str | None,
+        strength: float,
+        model: str,
+        recolor: bool,
+    ) -> AsyncIterator[tuple[Any, list[str]]]:
+        """Make a job of what was added to the list, and show it above the earlier ones."""
+        paths = paths or []
+        added = (Counter(paths) - Counter(handed_in)).elements()
+        files = [Path(path) for path in added]
+        if not files:
+            yield gr.skip(), paths
+            return
+        wish = Wish(Options(strength=strength), recolor=recolor, model=model)
+        try:
+            async for table in _color_many(files, wish, *jobs, settings):
+                yield table + (earlier or ""), paths
+        except (RetintError, BusyError) as error:
+            tell(error)
+
+    drop.change(
+        work,
+        [drop, handed_in, progress, strength, model, recolor],
+        [progress, handed_in],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return drop
+
+
+async def _color_many(
     paths: Sequence[Path],
     wish: Wish,
     store: JobStore,
@@ -36,14 +85,8 @@ async def color_many(
         raise RetintError("the files are too large together: give fewer at a time")
     id_ = await asyncio.to_thread(store.add, [(path.name, path) for path in paths], wish)
     worker.wake()
-    told = None
-    while job := await asyncio.to_thread(store.get, id_):
-        if job != told:
-            yield _table(job)
-            told = job
-        if job.finished is not None or worker.stopping:
-            return
-        await asyncio.sleep(_LOOK_EVERY)
+    async for job in progress_of(store, worker, id_):
+        yield _table(job)
 
 
 def _table(job: Job) -> str:

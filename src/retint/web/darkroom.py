@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from numpy.typing import NDArray
 
-from retint.colorizer import View, complete
+from retint.colorizer import Colorizer, View, complete
 from retint.errors import RetintError
 from retint.hints import Hint
 from retint.merge import Coloring, merge
@@ -27,7 +27,8 @@ from retint.web.service import Result, Service, Wish
 SIDE = 1600  # pixels: the long side of pictures that are shown small
 _QUALITY = 90  # of pictures that are only shown
 _PHOTOGRAPHS = 1000  # remembered at a time
-_SMALL = 16  # photographs kept decoded, small: at most 15 MB each
+_BEFORE = 48  # photographs kept as they are, small, as JPEG files
+_SMALL = 16  # photographs kept decoded, small: at most 8 MB each
 _COLORINGS = 48  # kept: 1.4 MB each, panoramas more
 
 Pixels = NDArray[Any]
@@ -56,9 +57,8 @@ class Photograph:
 
 @dataclass(frozen=True)
 class _Small:
-    """A photograph, small: as it is, and without its tone; and what the network sees of it."""
+    """A photograph, small and without its tone; and what the network sees of it."""
 
-    before: Pixels
     pixels: Pixels
     view: View
 
@@ -73,6 +73,7 @@ class Darkroom:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._photographs: OrderedDict[str, Photograph] = OrderedDict()
+        self._before: OrderedDict[str, bytes] = OrderedDict()
         self._small = lru_cache(_SMALL)(self._make_small)
         self._colorings = lru_cache(_COLORINGS)(self._make_coloring)
 
@@ -83,9 +84,7 @@ class Darkroom:
             BusyError: if too many wait.
             RetintError: if it cannot be read, or is too large.
         """
-        pixels = (await self._service.run(self._read, path)).pixels
-        height, width = pixels.shape[:2]
-        taken = Photograph(uuid4().hex, path, path.name, width, height, kind_of(pixels))
+        taken = await self._service.run(self._take, path)
         self._photographs[taken.id] = taken
         while len(self._photographs) > _PHOTOGRAPHS:
             self._photographs.popitem(last=False)
@@ -118,39 +117,50 @@ class Darkroom:
     def _read(self, path: Path) -> Photo:
         return self._service.read(_bytes_of(path))
 
+    def _take(self, path: Path) -> Photograph:
+        pixels = self._read(path).pixels
+        height, width = pixels.shape[:2]
+        taken = Photograph(uuid4().hex, path, path.name, width, height, kind_of(pixels))
+        self._keep_before(taken, pixels)
+        return taken
+
     def _show_before(self, photograph: Photograph, whole: bool) -> bytes:
         if whole:
             return _jpeg(self._read(photograph.path).pixels)
-        return _jpeg(self._small(photograph, None, False, None).before)
+        kept = self._before.get(photograph.id)
+        return kept or self._keep_before(photograph, self._read(photograph.path).pixels)
+
+    def _keep_before(self, photograph: Photograph, pixels: Pixels) -> bytes:
+        shown = self._before[photograph.id] = _jpeg(to_8_bit(shrunk(pixels, SIDE)))
+        while len(self._before) > _BEFORE:
+            self._before.popitem(last=False)
+        return shown
 
     def _show_after(self, photograph: Photograph, wish: Wish, side: int) -> bytes:
         options = complete(wish.options)
-        how = wish.model, options["keep_tone"], options["detail"]
+        how = self._service.colorizer(wish.model), options["keep_tone"], options["detail"]
         coloring = self._colorings(photograph, *how, options["seed"], tuple(options["hints"]))
         pixels = self._small(photograph, *how).pixels
         return _jpeg(to_8_bit(shrunk(merge(pixels, coloring, options["strength"]), side)))
 
     def _make_small(
-        self, photograph: Photograph, model: str | None, keep_tone: bool, detail: int | None
+        self, photograph: Photograph, colorizer: Colorizer, keep_tone: bool, detail: int | None
     ) -> _Small:
         photo = self._read(photograph.path)
-        pixels, view = self._service.colorizer(model).view(
-            photo.pixels, keep_tone=keep_tone, detail=detail
-        )
-        before, toneless = (to_8_bit(shrunk(one, SIDE)) for one in (photo.pixels, pixels))
-        return _Small(before, toneless, view)
+        pixels, view = colorizer.view(photo.pixels, keep_tone=keep_tone, detail=detail)
+        return _Small(to_8_bit(shrunk(pixels, SIDE)), view)
 
     def _make_coloring(
         self,
         photograph: Photograph,
-        model: str | None,
+        colorizer: Colorizer,
         keep_tone: bool,
         detail: int | None,
         seed: int | None,
         hints: tuple[Hint, ...],
     ) -> Coloring:
-        view = self._small(photograph, model, keep_tone, detail).view
-        return self._service.colorizer(model).coloring(view, seed, hints)
+        view = self._small(photograph, colorizer, keep_tone, detail).view
+        return colorizer.coloring(view, seed, hints)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -15,7 +15,6 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-_COOKIE = "retint"
 _PAGE = "/"
 
 
@@ -30,6 +29,8 @@ class Entry:
         self._token = token
         # The token itself stays out of what browsers store.
         self._ticket = hashlib.sha256(f"retint page {token}".encode()).hexdigest()
+        # Cookies are a host's, not a port's: another service there has one of its own.
+        self._cookie = f"retint-{self._ticket[:8]}"
 
     def admits(self, headers: Mapping[str, bytes]) -> bool:
         """Whether a request shows the token, or the cookie."""
@@ -38,7 +39,7 @@ class Entry:
         shown = headers.get("authorization", b"")
         if hmac.compare_digest(shown, f"Bearer {self._token}".encode()):
             return True
-        return hmac.compare_digest(_cookie(headers).encode(), self._ticket.encode())
+        return hmac.compare_digest(self._shown(headers).encode(), self._ticket.encode())
 
     def answer(self, scope: Scope, headers: Mapping[str, bytes]) -> Response | None:
         """What a person gets at the page's address, before the page; None for the page itself."""
@@ -49,15 +50,17 @@ class Entry:
         if any(hmac.compare_digest(token.encode(), wanted) for token in given):
             inside = RedirectResponse("./", 303)
             secure = scope["scheme"] == "https"
-            inside.set_cookie(_COOKIE, self._ticket, secure=secure, httponly=True, samesite="lax")
+            inside.set_cookie(
+                self._cookie, self._ticket, secure=secure, httponly=True, samesite="lax"
+            )
             return inside
         if self.admits(headers):
             return None
         return HTMLResponse(_FORM.replace("WRONG", _WRONG if given else ""), 401)
 
-
-def _cookie(headers: Mapping[str, bytes]) -> str:
-    return cookie_parser(headers.get("cookie", b"").decode("latin-1")).get(_COOKIE, "")
+    def _shown(self, headers: Mapping[str, bytes]) -> str:
+        cookies = cookie_parser(headers.get("cookie", b"").decode("latin-1"))
+        return cookies.get(self._cookie, "")
 
 
 def _given(query: str) -> tuple[str, ...]:

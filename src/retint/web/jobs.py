@@ -11,16 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
 from retint.databases import check_database
-from retint.errors import RetintError, first_line
+from retint.errors import RetintError
 from retint.locks import locked
-from retint.web.service import BusyError, Service, Wish
+from retint.web.service import BusyError, Result, Wish
 from retint.whole import whole_file
 
 log = logging.getLogger("retint.web")
@@ -48,9 +48,7 @@ _COLUMNS = {
     "files": "job, number, name, state, error, suffix, media_type, attempts",
 }
 _ID = re.compile(r"[0-9a-f]{32}")
-_LOOK_EVERY = 60.0  # seconds between two looks for what has expired
-_MOST_ATTEMPTS = 3  # of services that ended while they coloured a photograph
-_REMOVED = "the photograph was removed from the service's folder"
+REMOVED = "the photograph was removed from the service's folder"
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 
 
@@ -81,13 +79,11 @@ class Job:
 
     Attributes:
         id: names it in addresses.
-        created: seconds since 1970.
-        finished: the same, or None while photographs wait.
+        finished: seconds since 1970, or None while photographs wait.
         files: of it.
     """
 
     id: str
-    created: float
     finished: float | None
     files: tuple[File, ...]
 
@@ -178,9 +174,7 @@ class JobStore:
     def get(self, id_: str) -> Job | None:
         """A job, if there is such a one."""
         with self._transaction() as database:
-            found = database.execute(
-                "select created, finished from jobs where id = ?", (id_,)
-            ).fetchone()
+            found = database.execute("select finished from jobs where id = ?", (id_,)).fetchone()
             if found is None:
                 return None
             rows = database.execute(
@@ -188,7 +182,7 @@ class JobStore:
                 "where job = ? order by number",
                 (id_,),
             ).fetchall()
-        return Job(id_, found[0], found[1], tuple(File(*row) for row in rows))
+        return Job(id_, found[0], tuple(File(*row) for row in rows))
 
     def count_open(self) -> int:
         """Jobs that are not finished."""
@@ -249,20 +243,30 @@ class JobStore:
         """A photograph of a job."""
         return (self._folder / id_ / f"{number}.in").read_bytes()
 
-    def finish(self, id_: str, number: int, outcome: File, data: bytes | None) -> None:
-        """Store the result of a photograph, or why there is none; it is not needed any more."""
-        place = self._folder / id_
+    def finish(self, id_: str, number: int, result: Result) -> None:
+        """Store the result of a photograph, which is not needed any more."""
         try:
-            if data is not None:
-                with whole_file(place / f"{number}.out", sole=True) as beside:
-                    beside.write_bytes(data)
+            with whole_file(self._folder / id_ / f"{number}.out", sole=True) as beside:
+                beside.write_bytes(result.data)
         except FileNotFoundError:  # the job is being removed
-            outcome = File(number, "", FAILED, _REMOVED)
+            self.fail(id_, number, REMOVED)
+        else:
+            self._end(id_, number, DONE, None, result.suffix, result.media_type)
+
+    def fail(self, id_: str, number: int, line: str) -> None:
+        """Write down why a photograph has no result; it is not needed any more."""
+        self._end(id_, number, FAILED, line, None, None)
+
+    def close(self) -> None:
+        """Close the database, and leave the folder to another service."""
+        self._opened.close()
+
+    def _end(self, id_: str, number: int, *outcome: str | None) -> None:
         with self._transaction() as database:
             found = database.execute(
                 "update files set state = ?, error = ?, suffix = ?, media_type = ? "
                 "where job = ? and number = ?",
-                (outcome.state, outcome.error, outcome.suffix, outcome.media_type, id_, number),
+                (*outcome, id_, number),
             ).rowcount
             database.execute(
                 "update jobs set finished = ? where id = ? and not exists "
@@ -270,13 +274,9 @@ class JobStore:
                 (time.time(), id_, WAITING),
             )
         if found:
-            (place / f"{number}.in").unlink(missing_ok=True)
+            (self._folder / id_ / f"{number}.in").unlink(missing_ok=True)
         else:
             self._remove_files(id_)  # the job was removed while it was in work
-
-    def close(self) -> None:
-        """Close the database, and leave the folder to another service."""
-        self._opened.close()
 
     def _admit(self, database: sqlite3.Connection) -> None:
         if _count_open(database) >= self._most_open:
@@ -300,94 +300,6 @@ class JobStore:
         except sqlite3.Error as error:
             log.exception("the database of the jobs cannot be used")
             raise StorageError from error
-
-
-class JobWorker:
-    """Does the jobs' photographs, one after the other, in a thread of its own."""
-
-    def __init__(self, store: JobStore, service: Service) -> None:
-        self._store = store
-        self._service = service
-        self._wake = threading.Event()
-        self._stopping = False
-        self._begun: tuple[str, int] | None = None
-        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
-
-    def start(self) -> None:
-        """Begin, with what an earlier service left."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Say that there is something to do."""
-        self._wake.set()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no more photographs are begun: who follows a job need not wait for its end."""
-        return self._stopping
-
-    def end(self) -> None:
-        """Begin no more photographs; they wait for the next start of the service."""
-        self._stopping = True
-        self._wake.set()
-
-    def stop(self) -> None:
-        """The same, and finish the photograph in work."""
-        self.end()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                self._store.remove_expired()
-                waiting = self._store.next_waiting()
-                if waiting is None:
-                    self._wake.wait(_LOOK_EVERY)
-                else:
-                    self._do(*waiting)
-            except Exception:  # such as a full disk: what waits is tried again
-                log.exception("a job could not go on")
-                self._take_back()
-                self._wake.wait(_LOOK_EVERY)
-
-    def _do(self, id_: str, number: int, wish: str) -> None:
-        if self._begun != (id_, number):  # or it is the same attempt, which could not be taken back
-            before = self._store.attempt(id_, number)
-            if before >= _MOST_ATTEMPTS:  # or else it would end the service for ever
-                line = "the service ended while it coloured this photograph: send it smaller"
-                self._store.finish(id_, number, File(number, "", FAILED, line), None)
-                return
-            self._begun = id_, number
-        try:
-            data = self._store.read(id_, number)
-        except FileNotFoundError:
-            self._store.finish(id_, number, File(number, "", FAILED, _REMOVED), None)
-            return
-        except (OSError, MemoryError) as error:  # the others are not to wait for it
-            log.exception("photograph %d of job %s cannot be read", number + 1, id_)
-            cause = first_line(error)
-            line = f"it cannot be read from the service's folder ({cause}): send it again"
-            self._store.finish(id_, number, File(number, "", FAILED, line), None)
-            return
-        try:
-            result = self._service.work(data, _from_json(wish))
-        except RetintError as error:
-            self._store.finish(id_, number, File(number, "", FAILED, str(error)), None)
-        except Exception:  # a bug; the others are not to wait for it
-            log.exception("photograph %d of job %s failed", number + 1, id_)
-            line = f"the service failed; its log has job {id_}"
-            self._store.finish(id_, number, File(number, "", FAILED, line), None)
-        else:
-            done = File(number, "", DONE, None, result.suffix, result.media_type)
-            self._store.finish(id_, number, done, result.data)
-
-    def _take_back(self) -> None:
-        """Count no attempt where the service did not end: only a result could not be stored."""
-        if self._begun is not None:
-            with suppress(StorageError):
-                self._store.take_back(*self._begun)
-                self._begun = None
 
 
 def _copy(source: Path | BinaryIO, target: Path) -> None:
@@ -429,8 +341,12 @@ def _to_json(wish: Wish) -> dict[str, Any]:
     }
 
 
-def _from_json(text: str) -> Wish:
-    """Raises RetintError for what another version has stored."""
+def wish_of_json(text: str) -> Wish:
+    """A wish as `JobStore.next_waiting` gives it.
+
+    Raises:
+        RetintError: if another version has stored it.
+    """
     try:
         return Wish(**json.loads(text))
     except (TypeError, ValueError) as error:

@@ -6,10 +6,7 @@ and what a person does there; pictures and files have addresses of their own (`p
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -17,14 +14,13 @@ from gradio.blocks import Block
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from retint.colorizer import Options
-from retint.errors import RetintError
 from retint.web.about_tab import about
-from retint.web.batch_tab import color_many
+from retint.web.batch_tab import add_batch_tab
 from retint.web.darkroom import Darkroom
-from retint.web.jobs import JobStore, JobWorker
-from retint.web.photograph_tab import Many, add_photograph_tab, drop_area, model_choice, tell
-from retint.web.service import BusyError, Service, Wish
+from retint.web.job_worker import JobWorker
+from retint.web.jobs import JobStore
+from retint.web.photograph_tab import Many, add_photograph_tab
+from retint.web.service import Service
 from retint.web.settings import Settings
 from retint.web.statics import static_text
 
@@ -120,7 +116,7 @@ def _layout(
             with gr.Tab("Photograph", id="one") as one:
                 pass
             with gr.Tab("Many", id="many"):
-                many = Many(tabs, _add_batch(jobs, models, settings))
+                many = Many(tabs, add_batch_tab(jobs, models, settings))
             with gr.Tab("What is this?", id="about"):
                 gr.HTML(about(service.colorizers.values()), elem_classes="plain")
         with one:
@@ -143,43 +139,3 @@ def _take_no_addresses(block: Block) -> None:
         return await take(place)
 
     setattr(block, take.__name__, take_file)
-
-
-def _add_batch(jobs: tuple[JobStore, JobWorker], models: list[str], settings: Settings) -> gr.File:
-    strength = gr.Slider(0, 2, 1, step=0.05, label="Strength of all", info="0 is grey, 1 usual")
-    model = model_choice(models)
-    recolor = gr.Checkbox(label="Replace colours that photographs have already")
-    drop = drop_area("Drop many photographs", "drop-many")
-    handed_in = gr.State([])  # of the paths that `drop` lists
-    progress = gr.HTML(elem_classes="plain")
-
-    async def work(
-        paths: list[str] | None,
-        handed_in: list[str],
-        earlier: str | None,
-        strength: float,
-        model: str,
-        recolor: bool,
-    ) -> AsyncIterator[tuple[Any, list[str]]]:
-        """Make a job of what was added to the list, and show it above the earlier ones."""
-        paths = paths or []
-        added = (Counter(paths) - Counter(handed_in)).elements()
-        files = [Path(path) for path in added]
-        if not files:
-            yield gr.skip(), paths
-            return
-        wish = Wish(Options(strength=strength), recolor=recolor, model=model)
-        try:
-            async for table in color_many(files, wish, *jobs, settings):
-                yield table + (earlier or ""), paths
-        except (RetintError, BusyError) as error:
-            tell(error)
-
-    drop.change(
-        work,
-        [drop, handed_in, progress, strength, model, recolor],
-        [progress, handed_in],
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    return drop

@@ -11,14 +11,13 @@ import gradio as gr
 
 from retint.errors import RetintError
 from retint.hints import lines_of_hints
-from retint.photo import SUFFIXES
+from retint.web.controls import WIDTH, drop_area, model_choice, strength_slider, tell
 from retint.web.darkroom import Darkroom
 from retint.web.service import BusyError
 from retint.web.sitting import MOST_HINTS, Sitting
 from retint.web.statics import static_text
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-_WIDTH = 280  # pixels: what has less goes below
 _LARGEST_HINTS = 64 * MOST_HINTS  # bytes of a file of hints
 
 
@@ -28,36 +27,6 @@ class Many:
 
     tabs: gr.Tabs
     drop: gr.File
-
-
-def drop_area(label: str, name: str) -> gr.File:
-    """Where photographs are dropped."""
-    return gr.File(
-        label=label,
-        file_count="multiple",
-        file_types=sorted(SUFFIXES),
-        height=150,
-        elem_id=name,
-    )
-
-
-def model_choice(models: list[str]) -> gr.Dropdown:
-    """Which model is asked; the first at first."""
-    return gr.Dropdown(
-        models,
-        value=models[0],
-        label="Model",
-        info="that guesses the colours",
-        interactive=len(models) > 1,
-        min_width=_WIDTH,
-    )
-
-
-def tell(error: RetintError | BusyError) -> None:
-    """Say on the page what went wrong."""
-    busy = isinstance(error, BusyError)
-    line = "Too many photographs wait: try again in a moment." if busy else str(error)
-    gr.Warning(line, title="That did not work", duration=None)
 
 
 def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> None:
@@ -101,7 +70,8 @@ def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> Non
         api_visibility="private",
     )
     latest = {**_QUIET, "trigger_mode": "always_last"}
-    strength.input(_change(Sitting.strengthened), [state, strength], shown, **latest)
+    # Not `input`: a number that is reset, or corrected when its box is left, is none.
+    strength.change(_change(Sitting.strengthened), [state, strength], shown, **latest)
     seed.change(_change(Sitting.seeded), [state, seed], shown, **latest)
     model.input(_change(Sitting.asking), [state, model], shown, **latest)
     viewer.select(_hint, state, shown, **{**_QUIET, "trigger_mode": "multiple"})
@@ -114,22 +84,14 @@ def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> Non
 
 def _controls(models: list[str]) -> tuple[gr.Slider, gr.Textbox, gr.Dropdown]:
     with gr.Row(equal_height=True):
-        strength = gr.Slider(
-            minimum=0,
-            maximum=2,
-            value=1,
-            step=0.05,
-            label="Strength",
-            info="0 is grey, 1 usual",
-            min_width=_WIDTH,
-        )
+        strength = strength_slider("Strength")
         seed = gr.Textbox(
             "",
             label="Seed",
             info="a whole number, for another colouring",
             placeholder="none: the most likely colours",
             max_lines=1,
-            min_width=_WIDTH,
+            min_width=WIDTH,
         )
         return strength, seed, model_choice(models)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from retint.web.darkroom import SIDE, Darkroom, Photograph
 from retint.web.service import Wish
 from retint.web.statics import static_bytes
+from retint.web.wanted import while_wanted
 from retint.web.wishes import wish_of
 
 _ROOT = "/page"
@@ -51,27 +52,28 @@ def add_pictures(app: FastAPI, darkroom: Darkroom) -> None:
         return Response(static_bytes(name), media_type=_STATIC[name])
 
     @app.get(f"{_ROOT}/{{id_}}/before", include_in_schema=False)
-    async def before(id_: str, whole: bool = False) -> Response:
-        data = await darkroom.before(found(id_), whole=whole)
+    async def before(request: Request, id_: str, whole: bool = False) -> Response:
+        data = await while_wanted(request, darkroom.before(found(id_), whole=whole))
         return Response(data, media_type="image/jpeg", headers=_KEEP)
 
     @app.get(f"{_ROOT}/{{id_}}/after", include_in_schema=False)
     async def after(
+        request: Request,
         id_: str,
         wish: Annotated[Wish, Depends(wish_of)],
         whole: bool = False,
         side: Annotated[int, Query(ge=16, le=SIDE)] = SIDE,
     ) -> Response:
         photograph = found(id_)
-        if whole:
-            data = await darkroom.whole(photograph, wish)
-        else:
-            data = await darkroom.after(photograph, wish, side)
+        shown = (
+            darkroom.whole(photograph, wish) if whole else darkroom.after(photograph, wish, side)
+        )
+        data = await while_wanted(request, shown)
         return Response(data, media_type="image/jpeg", headers=_KEEP)
 
     @app.get(f"{_ROOT}/{{id_}}/file", include_in_schema=False)
-    async def file(id_: str, wish: Annotated[Wish, Depends(wish_of)]) -> Response:
-        result, name = await darkroom.file(found(id_), wish)
+    async def file(request: Request, id_: str, wish: Annotated[Wish, Depends(wish_of)]) -> Response:
+        result, name = await while_wanted(request, darkroom.file(found(id_), wish))
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
         return Response(result.data, media_type=result.media_type, headers=headers)
 

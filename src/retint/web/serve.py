@@ -28,9 +28,9 @@ def serve(
     Raises:
         RetintError: if a model cannot be opened, two have one name, or the address not be had.
     """
-    with _bound(host, port) as listener:  # first: models take a while to open
+    with bound(host, port) as listener:  # first: models take a while to open
         app = create_app(_opened(models, [provider] if provider else None), settings)
-        _answer(app, listener, app.state.end_streams)
+        answer(app, listener, app.state.end_streams)
 
 
 def _opened(models: Sequence[str], providers: list[str] | None) -> list[Colorizer]:
@@ -48,25 +48,38 @@ def _opened(models: Sequence[str], providers: list[str] | None) -> list[Colorize
     return list(opened.values())
 
 
-def listen(app: FastAPI, host: str, port: int) -> None:
-    """Answer at an address until SIGTERM or SIGINT, and say which it is.
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that has an address, and takes no connections yet: the work before may be long.
 
     Args:
-        app: what answers.
         host: address to listen at.
         port: of the address; 0 for one that is free.
 
     Raises:
         RetintError: if it cannot be had.
     """
-    with _bound(host, port) as listener:
-        _answer(app, listener)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with ExitStack() as opened, _address_wanted(host, port):
+        opened.enter_context(listener).bind((host, port))
+        opened.pop_all()
+    return listener
 
 
-def _answer(
+def answer(
     app: FastAPI, listener: socket.socket, end_streams: Callable[[], None] = lambda: None
 ) -> None:
-    """Answer until told to stop; `end_streams` is called then, before connections are awaited."""
+    """Answer at a bound address until SIGTERM or SIGINT, and say which it is.
+
+    Args:
+        app: what answers.
+        listener: has the address.
+        end_streams: called at the stop, before connections are awaited.
+
+    Raises:
+        RetintError: if it cannot be had.
+    """
     address, chosen = listener.getsockname()[:2]
     with _address_wanted(address, chosen):
         listener.listen()
@@ -101,17 +114,6 @@ class _Server(uvicorn.Server):
         """Finish what is in work, and stop."""
         self._end_streams()
         await super().shutdown(sockets)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that has the address, and takes no connections yet."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    with ExitStack() as opened, _address_wanted(host, port):
-        opened.enter_context(listener).bind((host, port))
-        opened.pop_all()
-    return listener
 
 
 @contextmanager

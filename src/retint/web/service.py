@@ -1,4 +1,4 @@
-"""Photographs in, photographs out: one opened model, a bounded queue before it."""
+"""Photographs in, photographs out: opened models, a bounded queue before it."""
 
 from __future__ import annotations
 
@@ -79,20 +79,16 @@ class Service:
     """Colours encoded photographs.
 
     Args:
-        colorizers: the opened models, the first for wishes that name none.
+        colorizers: the opened models, each of a name of its own, the first for wishes that name
+            none.
         settings: how many at a time, how large.
 
     Attributes:
         colorizers: by the models' names.
-
-    Raises:
-        RetintError: if two models have one name.
     """
 
     def __init__(self, colorizers: Sequence[Colorizer], settings: Settings) -> None:
         self.colorizers = {one.model.card["name"]: one for one in colorizers}
-        if len(self.colorizers) < len(colorizers):
-            raise RetintError("two of the models have the same name: serve one of them")
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.workers, "colouring")
         self._inside = 0
@@ -102,6 +98,15 @@ class Service:
     def waiting(self) -> int:
         """Requests that have no worker yet."""
         return max(0, self._inside - self._settings.workers)
+
+    def admit(self) -> None:
+        """See that another request may come; to be asked before its photograph is received.
+
+        Raises:
+            BusyError: if too many wait.
+        """
+        with self._counting:
+            self._admit()
 
     async def colorize(self, data: bytes, wish: Wish) -> Result:
         """Colour a photograph, or send it away at once.
@@ -118,12 +123,13 @@ class Service:
         Raises:
             BusyError: if too many wait.
         """
+        # Emptied when it is done or cancelled: the pool keeps what is cancelled until its turn.
+        parcel = [given]
         with self._counting:
-            if self._inside >= self._settings.workers + self._settings.waiting:
-                raise BusyError
-            doing = self._pool.submit(lambda: work(*given))
+            self._admit()
+            doing = self._pool.submit(lambda: work(*parcel.pop()))
             self._inside += 1
-        doing.add_done_callback(lambda _: self._leave())
+        doing.add_done_callback(lambda _: self._leave(parcel))
         # Who is cancelled cancels the work, which has no effect on such as has begun.
         return await asyncio.wrap_future(doing)
 
@@ -184,7 +190,12 @@ class Service:
         """Finish what runs; what has not begun is cancelled."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _leave(self) -> None:
+    def _admit(self) -> None:
+        if self._inside >= self._settings.workers + self._settings.waiting:
+            raise BusyError
+
+    def _leave(self, parcel: list[Any]) -> None:
+        parcel.clear()
         with self._counting:
             self._inside -= 1
 

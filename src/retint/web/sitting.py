@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from retint.errors import RetintError
-from retint.hints import parse_hint
+from retint.hints import check_hints, parse_hint
 from retint.tone import Kind
 from retint.web.darkroom import Photograph
 from retint.web.pictures import after_address, before_address, file_address
@@ -84,14 +84,9 @@ class Sitting:
         """
         if len(hints) > MOST_HINTS:
             raise RetintError(f"a photograph takes {MOST_HINTS} hints here: undo some")
-        for text in hints:
-            hint = parse_hint(text)
-            photograph = self.photograph
-            if photograph and not (hint.x < photograph.width and hint.y < photograph.height):
-                raise RetintError(
-                    f"hint {text} lies outside the photograph: it has "
-                    f"{photograph.width} x {photograph.height} pixels"
-                )
+        parsed = [parse_hint(text) for text in hints]
+        if self.photograph:
+            check_hints(parsed, (self.photograph.height, self.photograph.width))
         return replace(self, hints=tuple(hints))
 
     def undone(self) -> Sitting:

@@ -1,12 +1,12 @@
 // The picture of the page: before and after, at the width of the page or 1:1, and hints on it.
 // Gradio runs this once, with `element`, `props`, `trigger` and `watch`. What is shown is
-// props.value: {name, before, after, width, height, hints: ["x,y,#rrggbb"]}, or nothing.
+// props.value: {before, after, width, height, hints: ["x,y,#rrggbb"]}, or nothing.
 const find = (selector) => element.querySelector(selector);
 const [viewer, stage, sheet] = [".viewer", ".stage", ".sheet"].map(find);
 const [before, after, marks, cross] = [".before", ".after", ".marks", ".cross"].map(find);
 const [note, zoom, pick, paint] = [".note", ".zoom", ".pick", ".paint input"].map(find);
 const compare = find(".compare input");
-const TALLEST = 0.6; // of the window: so much of it a picture may take
+const TALLEST = 60; // % of the window's height: so much of it a picture may take
 const STEP = 0.01; // of the picture: how far a key moves the cross
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 let place = { x: 0.5, y: 0.5 };
@@ -32,7 +32,7 @@ function show() {
   sheet.style.aspectRatio = `${value.width} / ${value.height}`;
   sheet.style.width = whole
     ? `${value.width / window.devicePixelRatio}px`
-    : `min(100%, ${TALLEST * window.innerHeight * value.width / value.height}px)`;
+    : `min(100%, ${TALLEST * value.width / value.height}dvh)`;
   load(before, value.before);
   load(after, value.after);
   cross.hidden = !pick.checked;
@@ -102,9 +102,10 @@ function divide() {
   cross.style.top = `${100 * place.y}%`;
 }
 
+const within = (share) => Math.min(Math.max(share, 0), 0.999999);
+
 function place_at(event) {
   const box = sheet.getBoundingClientRect();
-  const within = (share) => Math.min(Math.max(share, 0), 0.999999);
   return {
     x: within((event.clientX - box.left) / box.width),
     y: within((event.clientY - box.top) / box.height),
@@ -117,14 +118,15 @@ function hint() {
   trigger("select", { x, y, color: paint.value });
 }
 
+// Not when a finger touches the picture: it may go on to scroll, and then there is no click.
+stage.addEventListener("click", (event) => {
+  if (!pick.checked || event.target === stage) return;
+  place = place_at(event);
+  divide();
+  hint();
+});
 stage.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0 || event.target === stage) return;
-  if (pick.checked) {
-    place = place_at(event);
-    divide();
-    hint();
-    return;
-  }
+  if (event.button !== 0 || event.target === stage || pick.checked) return;
   drag = { x: event.clientX, y: event.clientY, left: stage.scrollLeft, top: stage.scrollTop };
   stage.setPointerCapture(event.pointerId);
   move(event);
@@ -146,7 +148,6 @@ stage.addEventListener("keydown", (event) => {
   if (!pick.checked) return;
   if (event.key in KEYS) {
     const far = STEP * (event.shiftKey ? 5 : 1);
-    const within = (share) => Math.min(Math.max(share, 0), 0.999999);
     place = {
       x: within(place.x + far * KEYS[event.key][0]),
       y: within(place.y + far * KEYS[event.key][1]),
