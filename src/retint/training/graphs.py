@@ -30,7 +30,7 @@ _LABELS = {
 
 
 def draw_graphs(run: Path, out: Path) -> None:
-    """Draw the report's graphs 1 to 3 of one run, and one of its validation figures.
+    """Draw the report's graphs 1 to 3 of one run, D's accuracy, and its validation figures.
 
     1: D's losses and G's GAN loss; 2: G's loss; 3: G's and D's losses; all against iterations.
     """
