@@ -139,7 +139,8 @@ def denormalize_ab(ab: Array) -> Array:
 def normalized_lab_to_rgb(lightness: Array, ab: Array, axis: int = -1) -> Array:
     """Unclipped sRGB of L and ab as the networks see them, of one and of two channels."""
     channels = (denormalize_lightness(lightness), denormalize_ab(ab))
-    return lab_to_rgb(_namespace(ab).concatenate(channels, axis), axis)
+    lab: Array = _namespace(ab).concatenate(channels, axis)
+    return lab_to_rgb(lab, axis)
 
 
 def _cie_f(t: Array) -> Array:
