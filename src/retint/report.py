@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from retint.batch import Outcome
-from retint.errors import RetintError
+from retint.errors import RetintError, written
 from retint.pages import render
 from retint.photo import encode_photo, read_photo
 from retint.photo.picture import shrunk
@@ -52,7 +51,7 @@ class Report:
         for file in (self._page, self._lines):
             if HERE.exists(file) and not (overwrite or go_on or self._is_unused()):
                 raise RetintError(f"{file} exists: choose another --report, or add --overwrite")
-        with _named_errors(self._lines):
+        with written(self._lines):
             self._page.parent.mkdir(parents=True, exist_ok=True)
             before = self._lines.read_bytes() if go_on else b""
             entries = self._entries(before)  # first: the file may be somebody's own
@@ -108,12 +107,12 @@ class Report:
             pictures=_with_thumbnails(pairs[:_MOST_PICTURES]),
             more=max(0, len(pairs) - _MOST_PICTURES),
         )
-        with _named_errors(self._page), whole_file(self._page) as beside:
+        with written(self._page), whole_file(self._page) as beside:
             beside.write_text(page, encoding="utf-8")
         return self._page
 
     def _write(self, **line: Any) -> None:
-        with _named_errors(self._lines), self._lines.open("a", encoding="utf-8") as file:
+        with written(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def _entries(self, data: bytes) -> list[dict[str, Any]]:
@@ -128,14 +127,6 @@ class Report:
     def _is_unused(self) -> bool:
         """Whether a run ended before its first photograph, so that there is nothing to lose."""
         return not HERE.exists(self._page) and self._lines.stat().st_size == 0
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _parsed(data: bytes) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from retint.errors import RetintError
+from retint.errors import RetintError, written
 from retint.pictures import Finding, Picture, decode, look_at_all, none_usable
 from retint.places import HERE
 from retint.whole import whole_folder
@@ -66,11 +66,8 @@ def pack_pictures(
         RetintError: if `out` exists or cannot be written, or no picture can be used.
     """
     require_new(out)
-    try:
-        with whole_folder(out, sole=True) as beside:
-            packed = _write(pictures, beside, short_side, shard_bytes, seed, progress)
-    except OSError as error:
-        raise RetintError(f"{out} cannot be written: {error.strerror or error}") from error
+    with written(out), whole_folder(out, sole=True) as beside:
+        packed = _write(pictures, beside, short_side, shard_bytes, seed, progress)
     return Packed([out / shard.name for shard in packed.shards], packed.pictures, packed.left_out)
 
 

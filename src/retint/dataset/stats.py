@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retint import lab
-from retint.errors import RetintError
+from retint.errors import written
 from retint.evaluation.metrics import ab_histogram, colorfulness
 from retint.palette import ab_palette
 from retint.pictures import Finding, Picture, is_colorless, look_at_all, none_usable, open_picture
@@ -124,20 +124,15 @@ def make_place(path: Path) -> None:
     Raises:
         RetintError: if that fails.
     """
-    try:
+    with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def draw_statistics(statistics: Statistics, path: Path) -> None:
     """Draw `figure_of` as one PNG, whole or not at all."""
     figure = figure_of(statistics)
-    try:
-        with whole_file(path) as beside:
-            figure.savefig(beside, format="png", dpi=120)
-    except OSError as error:
-        raise RetintError(f"{path} cannot be written: {error.strerror}") from error
+    with written(path), whole_file(path) as beside:
+        figure.savefig(beside, format="png", dpi=120)
 
 
 def figure_of(statistics: Statistics) -> Figure:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retint import __version__
-from retint.errors import RetintError, first_line
+from retint.errors import RetintError, first_line, written
 from retint.evaluation.systems import (
     FolderSystem,
     JudgedPicture,
@@ -183,14 +183,11 @@ def build_survey(
         pictures=(),
         left_out=tuple(problems),
     )
-    try:
-        with whole_folder(pictures, sole=True) as building:
-            with task(len(sources)) as advance:
-                colored = _colored(photographs, sources, systems)
-                survey = _write_pictures(survey, building, colored, advance)
-            _write_description(survey, building)
-    except OSError as error:
-        raise RetintError(f"{folder} cannot be written: {error.strerror or error}") from error
+    with written(folder), whole_folder(pictures, sole=True) as building:
+        with task(len(sources)) as advance:
+            colored = _colored(photographs, sources, systems)
+            survey = _write_pictures(survey, building, colored, advance)
+        _write_description(survey, building)
     return survey
 
 
@@ -265,7 +262,7 @@ def _colored(
             return name, f"{source} has less than {SIZE} pixels on a side"
         if kind_of(pixels) is not Kind.COLOURED:
             return name, f"{source} has no colours"
-        picture = JudgedPicture.cut(name, pixels, SIZE)
+        picture = JudgedPicture.cut(name, pixels, SIZE, source)
         columns = {TRUTH: picture.truth, WRONG: wrong_colors(picture.truth)}
         columns |= {system.name: _shown(system, picture) for system in systems}
         return name, {column: encode(pixels) for column, pixels in columns.items()}
