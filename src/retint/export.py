@@ -15,10 +15,11 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from retint import __version__
-from retint.errors import RetintError, last_line
+from retint.errors import RetintError, last_line, written
 from retint.model import CONTRACT, check_seal, read_model, seal
 from retint.models import Generator, Readout, create_untrained
 from retint.palette import ab_palette
+from retint.places import HERE
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
     best_epoch,
@@ -56,7 +57,7 @@ def export_run(
     """
     own = run / "generator.onnx"
     out = out or own
-    if out != own and out.exists() and not overwrite:
+    if out != own and HERE.exists(out) and not overwrite:
         raise RetintError(f"{out} exists: add --overwrite, or give another -o")
     recipe = read_recipe(run)
     saved = run / ("best.safetensors" if which == "best" else "generator.safetensors")
@@ -173,13 +174,10 @@ def export_generator(
     """
     wrapped = _Exportable(generator, readout).eval()
     outputs = ["ab", "palette"] if generator.palette_size else ["ab"]
-    try:
-        with whole_file(out, sole=True) as beside:
-            _write_onnx(wrapped, outputs, beside)
-            _add_card(beside, card | wrapped.facts())
-            _compare(wrapped, outputs, beside)
-    except OSError as error:
-        raise RetintError(f"{out} cannot be written: {error.strerror}") from error
+    with written(out), whole_file(out, sole=True) as beside:
+        _write_onnx(wrapped, outputs, beside)
+        _add_card(beside, card | wrapped.facts())
+        _compare(wrapped, outputs, beside)
 
 
 class _NoisyDropout(nn.Module):

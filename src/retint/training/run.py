@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from retint.errors import RetintError, lacks_memory
+from retint.errors import RetintError, lacks_memory, written
 from retint.locks import locked
 from retint.training.recipe import Recipe, load_recipe
 from retint.whole import whole_file, write_text
@@ -72,11 +72,9 @@ class Run:
         made, lock = not self.folder.exists(), self.folder / "lock"
         taken = f"{self.folder} is being trained: wait for the end of that, or give another --out"
         with ExitStack() as stack:
-            try:
+            with written(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(lock, taken))
-            except OSError as error:
-                raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
             try:
                 self._require_mine(recipe, resume=resume)
                 yield
@@ -143,11 +141,9 @@ class Run:
             facts = self._carried_on(facts)
         write_text(self._recipe, recipe.to_yaml())
         write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
-        try:
+        with written(self.folder):
             self.grids.mkdir(exist_ok=True)
             self.graphs.mkdir(exist_ok=True)
-        except OSError as error:
-            raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
 
     def _stored_facts(self) -> dict[str, Any]:
         return read_facts(self.folder) if (self.folder / "run.json").exists() else {}
