@@ -13,12 +13,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
-from retint.evaluation.protocol import evaluate
-from retint.evaluation.report import table_of, write_report
+from measuring import measure
+from retint.evaluation.report import write_report
 from retint.evaluation.systems import open_systems
-from retint.pictures import find_pictures, spread
 from retint.training.loop import train
 from retint.training.recipe import load_recipe
 
@@ -68,12 +65,9 @@ def main() -> None:
         every = (f"name={name}", f"stages=[{stage}]", *SMALL, *changes, *arguments.changes)
         recipe = load_recipe("default", every)
         train(arguments.photos, recipe, arguments.out / name, resume=True)
-    chosen = spread(find_pictures(arguments.test), arguments.limit)
     systems = open_systems([str(arguments.out / name) for name in arguments.variants])
-    evaluation = evaluate(arguments.test, chosen, systems)
+    evaluation = measure(arguments.test, arguments.limit, systems)
     write_report(evaluation, arguments.out / "evaluation", overwrite=True)
-    Console(soft_wrap=True).print(table_of(evaluation).markdown(), markup=False)
-    Console(soft_wrap=True).print(evaluation.protocol.line(), markup=False)
 
 
 if __name__ == "__main__":

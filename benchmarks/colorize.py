@@ -10,7 +10,6 @@ the files are as large as real ones.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
-from child import RETINT, run_child
+from child import RETINT, call_apart, run_child
 from retint.tables import Table
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "coffee.jpg"
@@ -175,11 +174,7 @@ def many_files(folder: Path, rounds: int) -> list[Row]:
 def large_scan(folder: Path, rounds: int) -> list[Row]:
     """100 megapixels with 16 bits, the whole process, against reading and writing."""
     scan, target = folder / "scan.tif", folder / "out.tif"
-    make = multiprocessing.get_context("spawn").Process(
-        target=make_photograph, args=(scan, 100, True)
-    )
-    make.start()  # in a process of its own: see run_child
-    make.join()
+    call_apart(make_photograph, scan, 100, True)
     plain, ours = [], []
     for _ in range(rounds):
         plain.append(run_child([sys.executable, "-c", READ_AND_WRITE, scan, target]))

@@ -13,17 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
+from measuring import measure
 from retint import lab
-from retint.evaluation.protocol import evaluate
-from retint.evaluation.report import table_of
 from retint.evaluation.systems import JudgedPicture
 from retint.export import build_generator, read_onnx_weights
 from retint.merge import fit_coloring, lightness_of, merge
 from retint.model import model_path
 from retint.models import Generator, Readout
-from retint.pictures import find_pictures, spread
 from retint.training.recipe import load_recipe
 
 READOUTS = {
@@ -64,10 +61,7 @@ def main() -> None:
     generator = build_generator(load_recipe("default"), read_onnx_weights(model_path("default")))
     generator.eval()
     systems = [ReadOut(name, generator, readout) for name, readout in READOUTS.items()]
-    chosen = spread(find_pictures(arguments.photos), arguments.limit)
-    evaluation = evaluate(arguments.photos, chosen, systems)
-    Console(soft_wrap=True).print(table_of(evaluation).markdown(), markup=False)
-    Console(soft_wrap=True).print(evaluation.protocol.line(), markup=False)
+    measure(arguments.photos, arguments.limit, systems)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ compared with that after the tenth part of them. Linux alone.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import subprocess
 import tempfile
 import threading
@@ -25,7 +24,7 @@ import httpx
 import numpy as np
 from rich.console import Console
 
-from child import RETINT, run_child
+from child import RETINT, call_apart, run_child
 from colorize import make_photograph
 from retint.tables import Table
 
@@ -112,9 +111,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make = multiprocessing.get_context("spawn").Process(target=make_photographs, args=(folder,))
-        make.start()  # in a process of its own: see run_child
-        make.join()
+        call_apart(make_photographs, folder)
         photographs = {size: (folder / f"{size}.jpg").read_bytes() for size in MEGAPIXELS}
         before = batch_rate(photographs)
         command: list[str | Path] = [RETINT, "serve", "--port", "0", "--data", folder / "jobs"]

@@ -11,13 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
+from measuring import measure
 from retint import Colorizer
-from retint.evaluation.protocol import evaluate
-from retint.evaluation.report import table_of
 from retint.evaluation.systems import JudgedPicture, Pixels
-from retint.pictures import find_pictures, spread
 
 LIMIT = 123  # photographs: so many are in the table of docs/models.md
 SIZES = (128, 192, 256, 320, 384, 512)
@@ -42,10 +38,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=LIMIT, help="photographs, spread over all")
     arguments = parser.parse_args()
     colorizer = Colorizer()
-    chosen = spread(find_pictures(arguments.photos), arguments.limit)
-    evaluation = evaluate(arguments.photos, chosen, [Seen(colorizer, side) for side in SIZES])
-    Console(soft_wrap=True).print(table_of(evaluation).markdown(), markup=False)
-    Console(soft_wrap=True).print(evaluation.protocol.line(), markup=False)
+    measure(arguments.photos, arguments.limit, [Seen(colorizer, side) for side in SIZES])
 
 
 if __name__ == "__main__":

@@ -10,18 +10,17 @@ The commands take turns on a machine that may be busy with other things: trust t
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
-from rich.table import Table
 
-from child import RETINT, run_child
+from child import RETINT, call_apart, run_child
 from colorize import make_photograph
 from retint.model import model_path
+from retint.tables import Table
 
 BASE = """
 import sys
@@ -40,11 +39,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         photograph = Path(folder) / "photograph.jpg"
-        make = multiprocessing.get_context("spawn").Process(
-            target=make_photograph, args=(photograph, 1)
-        )
-        make.start()  # in a process of its own: see run_child
-        make.join()
+        call_apart(make_photograph, photograph, 1)
         commands: dict[str, list[str | Path]] = {
             "imports and one network pass": [sys.executable, "-c", BASE, model_path("default")],
             "retint --help": [RETINT, "--help"],
@@ -58,14 +53,14 @@ def main() -> None:
                 times[name].append(run_child(command).seconds)
 
     base = median(next(iter(times.values())))
-    table = Table("command", title=f"start-up, median of {arguments.rounds}")
-    for column in ("seconds", "fastest", "slowest", "ratio to the first"):
-        table.add_column(column, justify="right")
+    rows = []
     for name, seconds in times.items():
         middle = median(seconds)
-        row = (middle, min(seconds), max(seconds), middle / base)
-        table.add_row(name, *(f"{number:.2f}" for number in row))
-    Console().print(table)
+        figures = (middle, min(seconds), max(seconds), middle / base)
+        rows.append([name, *(f"{figure:.2f}" for figure in figures)])
+    title = f"start-up, median of {arguments.rounds}"
+    header = (title, "seconds", "fastest", "slowest", "ratio to the first")
+    Console().print(Table(header, rows).rich())
 
 
 if __name__ == "__main__":

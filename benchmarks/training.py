@@ -22,7 +22,6 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 from skimage.color import rgb2lab
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -30,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from retint.models import Generator, PatchGAN, create_untrained, initialize
 from retint.pictures import Picture, find_pictures
+from retint.tables import Table
 from retint.training.data import load_photographs
 from retint.training.recipe import Recipe, load_recipe
 from retint.training.step import GraphedStep, Step
@@ -197,9 +197,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rate = matrix_rate(device)
     console = Console()
-    table = Table(title=f"training on {device}, matrix rate {rate / 1e12:.2f} TFLOP/s (bf16)")
-    for column in ("recipe", "loop", "images/s", "ratio to plain", "TFLOP/s", "share of rate"):
-        table.add_column(column, justify="left" if column in ("recipe", "loop") else "right")
+    rows = []
     for name in arguments.recipe or ("unet-gan", "resnet18-gan"):
         recipe = load_recipe(name, arguments.set)
         loops = {"plain": plain_loop(pictures, recipe, device, arguments.workers)}
@@ -215,18 +213,16 @@ def main() -> None:
             for loop, run in loops.items():
                 speeds[loop].append(run(arguments.seconds))
         flops = flops_per_image(recipe)
+        plain = median(speeds["plain"])
         for loop, values in speeds.items():
             speed = median(values)
-            table.add_row(
-                name,
-                loop,
-                f"{speed:.1f}",
-                f"{speed / median(speeds['plain']):.2f}",
-                f"{speed * flops / 1e12:.2f}",
-                f"{speed * flops / rate:.1%}",
-            )
+            work = speed * flops
+            row = [name, loop, f"{speed:.1f}", f"{speed / plain:.2f}"]
+            rows.append([*row, f"{work / 1e12:.2f}", f"{work / rate:.1%}"])
         console.print(f"{name}: {flops / 1e9:.1f} GFLOP an image for one training step")
-    console.print(table)
+    console.print(f"training on {device}, matrix rate {rate / 1e12:.2f} TFLOP/s (bf16)")
+    header = ("recipe", "loop", "images/s", "ratio to plain", "TFLOP/s", "share of rate")
+    console.print(Table(header, rows).rich())
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ def test_torch_and_numpy_agree(colour_photo):
     assert np.abs(of_torch - lab.rgb_to_lab(rgb)).max() < 1e-3
     back = lab.lab_to_rgb(lab.rgb_to_lab(batch, axis=1), axis=1)
     assert (back - batch).abs().max() < 1e-4
+    seen = lab.rgb_to_lab(batch, axis=1)
+    normalized = lab.normalize_lightness(seen[:, :1]), lab.normalize_ab(seen[:, 1:])
+    assert (lab.normalized_lab_to_rgb(*normalized, axis=1) - batch).abs().max() < 1e-4
 
 
 def test_wrong_number_of_channels_is_refused():

@@ -188,7 +188,7 @@ def test_a_network_that_fails_for_a_moment_ends_nothing(remote, unsteady):
     stream.expect(order)
     taken = torch.cat([stream.take(some)[0] for some in order.split(4)])
     assert len(taken) == 24
-    assert not stream.rejected
+    assert not stream.left_out
 
 
 def test_a_driver_that_fails_for_good_ends_the_training_in_one_line(remote, unsteady):

@@ -153,7 +153,7 @@ def test_bad_pictures_are_left_out(photographs, tmp_path):
     recipe = load_recipe("unet-gan", TINY)
     found = load_photographs(find_pictures(folder), recipe.data, cache=tmp_path)
     assert len(found.names) == 3
-    assert {line.split(":")[0].split("/")[1] for line in found.rejected} == {"text.jpg", "grey.png"}
+    assert {line.split(":")[0].split("/")[1] for line in found.left_out} == {"text.jpg", "grey.png"}
 
 
 def test_photographs_may_have_any_names(photographs, tmp_path):

@@ -15,21 +15,21 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from retint import __version__
-from retint.errors import RetintError, last_line
+from retint.errors import RetintError, last_line, written
 from retint.model import CONTRACT, check_seal, read_model, seal
 from retint.models import Generator, Readout, create_untrained
 from retint.palette import ab_palette
+from retint.places import HERE
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
     best_epoch,
     kept_epochs,
+    load_weights,
     read_facts,
     read_metrics,
     read_recipe,
-    read_weights,
-    write_text,
 )
-from retint.whole import whole_file
+from retint.whole import whole_file, write_text
 
 _TOLERANCE = 1e-3  # largest difference between PyTorch and ONNX Runtime, as a share
 _OPSET = 18
@@ -57,10 +57,13 @@ def export_run(
     """
     own = run / "generator.onnx"
     out = out or own
-    if out != own and out.exists() and not overwrite:
+    if out != own and HERE.exists(out) and not overwrite:
         raise RetintError(f"{out} exists: add --overwrite, or give another -o")
     recipe = read_recipe(run)
-    weights = read_weights(run, "best" if which == "best" else "generator")
+    saved = run / ("best.safetensors" if which == "best" else "generator.safetensors")
+    if not saved.exists():
+        raise RetintError(f"{run} has no {saved.name} yet: let it train for an epoch")
+    weights = load_weights(saved)
     readout = Readout(**recipe.readout.model_dump())
     card = model_card(recipe, read_facts(run))
     export_generator(build_generator(recipe, weights), readout, out, card)
@@ -171,13 +174,10 @@ def export_generator(
     """
     wrapped = _Exportable(generator, readout).eval()
     outputs = ["ab", "palette"] if generator.palette_size else ["ab"]
-    try:
-        with whole_file(out, sole=True) as beside:
-            _write_onnx(wrapped, outputs, beside)
-            _add_card(beside, card | wrapped.facts())
-            _compare(wrapped, outputs, beside)
-    except OSError as error:
-        raise RetintError(f"{out} cannot be written: {error.strerror}") from error
+    with written(out), whole_file(out, sole=True) as beside:
+        _write_onnx(wrapped, outputs, beside)
+        _add_card(beside, card | wrapped.facts())
+        _compare(wrapped, outputs, beside)
 
 
 class _NoisyDropout(nn.Module):

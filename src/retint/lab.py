@@ -136,6 +136,13 @@ def denormalize_ab(ab: Array) -> Array:
     return ab * 110
 
 
+def normalized_lab_to_rgb(lightness: Array, ab: Array, axis: int = -1) -> Array:
+    """Unclipped sRGB of L and ab as the networks see them, of one and of two channels."""
+    channels = (denormalize_lightness(lightness), denormalize_ab(ab))
+    lab: Array = _namespace(ab).concatenate(channels, axis)
+    return lab_to_rgb(lab, axis)
+
+
 def _cie_f(t: Array) -> Array:
     xp = _namespace(t)
     # The floor keeps the cube root's gradient finite where the tangent is taken anyway.

@@ -18,7 +18,7 @@ from retint.training.distributed import launched
 from retint.training.loop import train
 from retint.training.networks import fitting_generator
 from retint.training.recipe import Recipe, load_recipe
-from retint.training.run import write_text
+from retint.whole import write_text
 
 _REPORTS_ENCODER = "resnet18"
 _CARRIED_ENCODER = "tf_efficientnet_lite0"  # its ImageNet weights come in a package

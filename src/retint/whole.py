@@ -53,6 +53,18 @@ def whole_file(path: Path, *, sole: bool = False, beside: Path | None = None) ->
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    r"""Write a text file, which one process alone writes at the time, whole or not at all.
+
+    Bytes in names of files that are no text are written as `\udce9`.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    with whole_file(path, sole=True) as beside:
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 @contextmanager
 def whole_folder(path: Path, *, sole: bool = False) -> Iterator[Path]:
     """Make an empty folder to fill; rename it when the block ends, remove it if that fails.

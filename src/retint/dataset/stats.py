@@ -13,14 +13,14 @@ from PIL import Image
 
 from retint import lab
 from retint.errors import written
-from retint.evaluation.metrics import colorfulness
+from retint.evaluation.metrics import ab_histogram, colorfulness
 from retint.palette import ab_palette
 from retint.pictures import Finding, Picture, is_colorless, look_at_all, none_usable, open_picture
 from retint.tables import Table
 from retint.whole import whole_file
 
 _SIDE = 64  # pictures are looked at so small
-_EDGES = np.arange(-115, 116, 10)  # of the squares of the palette
+_REACH = (-115, 115)  # of the squares of `ab_histogram`, in a and in b
 _MOST_CHROMA = 135  # sRGB's blue has 133.8
 _RARE = 1e-5  # of the pixels; colours below it teach nothing
 
@@ -109,12 +109,13 @@ def _look(picture: Picture) -> _Look | str:
         return "grey"
     rgb = pixels / 255
     ab = lab.rgb_to_lab(rgb)[..., 1:].reshape(-1, 2)
-    squares, _, _ = np.histogram2d(ab[:, 0], ab[:, 1], bins=(_EDGES, _EDGES))
     chroma, _ = np.histogram(
         np.hypot(ab[:, 0], ab[:, 1]), bins=_MOST_CHROMA, range=(0, _MOST_CHROMA)
     )
     count = len(ab)
-    return _Look(image.size, squares / count, ab.mean(axis=0), chroma / count, colorfulness(rgb))
+    return _Look(
+        image.size, ab_histogram(ab) / count, ab.mean(axis=0), chroma / count, colorfulness(rgb)
+    )
 
 
 def make_place(path: Path) -> None:
@@ -138,10 +139,9 @@ def figure_of(statistics: Statistics) -> Figure:
     """Ab plane, chroma, colourfulness and sizes."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     plane, chroma, colorful, sizes = figure.subplots(2, 2).flat
-    reach = (_EDGES[0], _EDGES[-1])
     with np.errstate(divide="ignore"):
         shown = plane.imshow(
-            np.log10(statistics.ab), extent=(*reach, *reach), origin="lower", vmin=-6, vmax=0
+            np.log10(statistics.ab), extent=(*_REACH, *_REACH), origin="lower", vmin=-6, vmax=0
         )
     figure.colorbar(shown, ax=plane, label="share of the pixels, log10")
     plane.plot(*statistics.mean_ab[::-1], "r+")

@@ -23,6 +23,7 @@ _SSIM_SIGMA = 1.5
 _SSIM_RADIUS = 5
 _AB_BIN = 10  # side of the squares of the ab plane, ab units
 _AB_BINS = 23  # squares a side: centres from -110 to 110
+_LEVEL = 0.95  # of intervals
 
 
 def psnr(result: Float, truth: Float) -> float:
@@ -184,6 +185,18 @@ def feature_distance(features1: Float, features2: Float) -> float:
         for statistic in (features.mean(axis=0), np.cov(features, rowvar=False))
     ]
     return frechet_distance(*gaussians)
+
+
+def bootstrap(values: NDArray[Any], weights: NDArray[Any], resamples: int) -> tuple[float, float]:
+    """95% interval of `sum(values) / sum(weights)`, both (N,), from N pairs drawn anew each time.
+
+    Efron 1979, percentiles. The same pairs give the same interval.
+    """
+    count = len(values)
+    draws = np.random.default_rng(0).integers(count, size=(resamples, count))
+    drawn = values[draws].sum(axis=1) / weights[draws].sum(axis=1)
+    low, high = np.quantile(drawn, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
+    return float(low), float(high)
 
 
 def _check(result: Float, truth: Float) -> None:

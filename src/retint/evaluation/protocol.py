@@ -35,7 +35,6 @@ from retint.evaluation.systems import (
 from retint.pictures import Finding, Picture, decode, look_at_all
 
 _RESAMPLES = 1000
-_LEVEL = 0.95
 _COMPONENTS = 64  # of the lite features: their full covariance wants more pictures than sets have
 _INCEPTION = 2048  # features
 _TRUTH = "truth"
@@ -342,19 +341,15 @@ def figures_of(result: Pixels, truth: Pixels, histogram: NDArray[np.int64]) -> d
 
 
 def summarize(columns: dict[str, NDArray[np.float64]]) -> dict[str, Interval]:
-    """Figures of a set and their bootstrap intervals (Efron 1979, percentiles), by metric."""
-    count = len(columns[RANKED_BY])
-    draws = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
+    """Figures of a set and their bootstrap intervals, by metric."""
     summary = {}
     for metric in METRICS:
         if metric.values not in columns:
             continue
         values = columns[metric.values]
-        weights = columns[metric.weights] if metric.weights else np.ones(count)
-        drawn = values[draws].sum(axis=1) / weights[draws].sum(axis=1)
-        low, high = np.quantile(drawn, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
-        value = float(values.sum() / weights.sum())
-        summary[metric.key] = Interval(value, float(low), float(high))
+        weights = columns[metric.weights] if metric.weights else np.ones(len(values))
+        low, high = metrics.bootstrap(values, weights, _RESAMPLES)
+        summary[metric.key] = Interval(float(values.sum() / weights.sum()), low, high)
     return summary
 
 

@@ -19,12 +19,12 @@ from retint.errors import RetintError
 from retint.merge import Coloring, merge
 from retint.model import open_model
 from retint.photo import SUFFIXES, read_photo
+from retint.photo.names import COLORED
 from retint.photo.picture import to_8_bit
 from retint.places import HERE
 
 Pixels = NDArray[np.uint8]
 
-_RESULT = "-color"  # what retint adds to the name of a photograph
 _SHAPE_TOLERANCE = 0.02  # of the aspect ratio: resizing rounds
 
 
@@ -148,7 +148,7 @@ class FolderSystem:
         results: dict[str, Path] = {}
         for file in sorted(files):
             name = file.relative_to(folder).with_suffix("").as_posix()
-            photograph = name.removesuffix(_RESULT)
+            photograph = name.removesuffix(COLORED)
             found = plain if photograph == name else results
             other = found.setdefault(photograph, file)
             if other is not file:

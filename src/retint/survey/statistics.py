@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retint.evaluation.metrics import bootstrap
+
 Counts = NDArray[np.int64]
 
 _Z = 1.959963984540054  # 97.5% of a normal distribution lie below
-_LEVEL = 0.95
 _RESAMPLES = 10_000
 
 
@@ -40,7 +41,7 @@ def wilson(fooled: int, trials: int) -> Interval:
 
 
 def cluster_bootstrap(fooled: Counts, trials: Counts) -> Interval:
-    """Interval of the share over all, from whole raters drawn anew (Efron 1979, percentiles).
+    """Interval of the share over all, from whole raters drawn anew.
 
     A rater's answers hang together, so raters are drawn, not answers.
 
@@ -51,11 +52,7 @@ def cluster_bootstrap(fooled: Counts, trials: Counts) -> Interval:
     >>> str(cluster_bootstrap(np.array([0, 10]), np.array([10, 10])))
     '0.0% to 100.0%'
     """
-    chance = np.random.default_rng(0)
-    draws = chance.integers(len(fooled), size=(_RESAMPLES, len(fooled)))
-    shares = fooled[draws].sum(axis=1) / trials[draws].sum(axis=1)
-    low, high = np.quantile(shares, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
-    return Interval(float(low), float(high))
+    return Interval(*bootstrap(fooled, trials, _RESAMPLES))
 
 
 @dataclass(frozen=True)

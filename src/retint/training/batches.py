@@ -17,7 +17,7 @@ from retint.pictures import find_pictures
 from retint.progress import Progress
 from retint.training.data import Photographs, load_photographs, split
 from retint.training.distributed import require_same, together
-from retint.training.losses import nearest_histogram, rebalancing_weights
+from retint.training.losses import class_weights, nearest_histogram
 from retint.training.recipe import Recipe
 from retint.training.stream import Stream
 from retint.training.windows import Windows
@@ -81,9 +81,9 @@ class Batches:
         self.mean_ab, self.palette_weights = self._color_statistics(recipe.seed, needs_palette)
 
     @property
-    def rejected(self) -> list[str]:
+    def left_out(self) -> list[str]:
         """A line for each photograph so far that is of no use; of a stream, they become more."""
-        return self._photographs.rejected
+        return self._photographs.left_out
 
     def epoch(self, seed: int, first_step: int) -> Tensor:
         """Numbers of the photographs of an epoch, (steps, batch): this process's share of them.
@@ -113,7 +113,7 @@ class Batches:
             ab = lab.rgb_to_lab(rgb, axis=1)[:, 1:]
             sums += ab.mean(dim=(2, 3)).sum(dim=0)
             histogram += nearest_histogram(ab, palette) if needs_palette else 1
-        return (sums / len(some)).tolist(), rebalancing_weights(histogram)
+        return (sums / len(some)).tolist(), class_weights(histogram)
 
 
 def _read(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retint.errors import RetintError
+from retint.errors import RetintError, written
 from retint.tables import Table
 from retint.training.graphs import lines_with, new_graph, plot, save
 from retint.training.run import best_epoch, read_facts, read_metrics, read_recipe
@@ -145,8 +145,6 @@ def _draw(names: Sequence[str], losses: dict[str, list[dict[str, Any]]], out: Pa
             for key, label in keys.items():
                 lines = lines_with(key, losses[name])
                 plot(axes, lines, key, f"{name}: {label}", linestyle=style)
-        try:
+        with written(out):
             drawn.append(save(figure, axes, out / f"{file}.png"))
-        except OSError as error:
-            raise RetintError(f"{out} cannot be written: {error.strerror}") from error
     return drawn

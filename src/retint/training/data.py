@@ -33,13 +33,13 @@ _LONG_SIDE = 1.375  # of the short side; what a cached picture has beyond it is 
 class Photographs:
     """Decoded photographs: `images` (N, S, S, 3) uint8, each valid in its top left `sizes` part.
 
-    `sizes` is (N, 2) int64, height and width. `rejected` says which files were left out and why.
+    `sizes` is (N, 2) int64, height and width. `left_out` says which files were left out and why.
     """
 
     names: list[str]
     images: NDArray[np.uint8]
     sizes: NDArray[np.int64]
-    rejected: list[str]
+    left_out: list[str]
 
     def shuffled(self, indices: Tensor, seed: int) -> Tensor:
         """An order of `indices` for an epoch, drawn over all of them."""
@@ -86,13 +86,13 @@ def load_photographs(
                     f"{folder} cannot be written ({error}): make room there"
                 ) from error
     try:
-        names, rejected = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        names, left_out = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         sizes = np.load(folder / "sizes.npy", allow_pickle=False)
         # Copy on write: torch wants writable memory, though nobody writes.
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise RetintError(f"{folder}, a cache, is damaged: remove it") from error
-    return Photographs(names, images[: len(names)], sizes, rejected)
+    return Photographs(names, images[: len(names)], sizes, left_out)
 
 
 def _sweep(cache: Path) -> None:
@@ -135,11 +135,11 @@ def _fill_cache(
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     names: list[str] = []
     sizes: list[tuple[int, int]] = []
-    rejected: list[Finding] = []
+    left_out: list[Finding] = []
     for picture, pixels in look_at_all(
         pictures,
         lambda picture: decode(picture, lambda image: resize(image, data)),
-        rejected,
+        left_out,
         progress,
     ):
         height, width = pixels.shape[:2]
@@ -147,11 +147,11 @@ def _fill_cache(
         names.append(picture.name)
         sizes.append((height, width))
     if not names:
-        raise none_usable(rejected)
+        raise none_usable(left_out)
     images.flush()
     np.save(folder / "sizes.npy", np.array(sizes, np.int64).reshape(-1, 2))
     # JSON, for names may hold anything: line ends, and bytes that are no text.
-    about = json.dumps((names, list(map(str, rejected))))
+    about = json.dumps((names, list(map(str, left_out))))
     (folder / _ABOUT).write_text(about, encoding="utf-8")
 
 

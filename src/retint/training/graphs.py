@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from retint.training.losses import normalized_lab_to_rgb
+from retint import lab
 from retint.training.run import read_metrics
 from retint.whole import whole_file
 
@@ -30,7 +30,7 @@ _LABELS = {
 
 
 def draw_graphs(run: Path, out: Path) -> None:
-    """Draw the report's graphs 1 to 3 of one run, and one of its validation figures.
+    """Draw the report's graphs 1 to 3 of one run, D's accuracy, and its validation figures.
 
     1: D's losses and G's GAN loss; 2: G's loss; 3: G's and D's losses; all against iterations.
     """
@@ -105,7 +105,8 @@ def save_grid(lightness: Tensor, ab: Tensor, true_ab: Tensor, path: Path) -> Non
         path: PNG file to write.
     """
     rows = [
-        normalized_lab_to_rgb(lightness, chroma) for chroma in (torch.zeros_like(ab), ab, true_ab)
+        lab.normalized_lab_to_rgb(lightness, chroma, axis=1)
+        for chroma in (torch.zeros_like(ab), ab, true_ab)
     ]
     pixels = torch.stack(rows).clamp(0, 1).mul(255).round().byte().cpu().numpy()
     grid = np.concatenate([np.concatenate(list(row), axis=2) for row in pixels], axis=1)

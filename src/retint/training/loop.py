@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,7 +26,7 @@ from retint.training.graphs import draw_graphs, save_grid
 from retint.training.networks import Networks, require_start
 from retint.training.page import duration, write_page
 from retint.training.recipe import Recipe
-from retint.training.run import Run, git_revision
+from retint.training.run import Run
 from retint.training.step import LOSSES, GraphedStep, Step
 from retint.training.validation import predict, validate
 
@@ -80,7 +81,7 @@ def train(
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
             f"{len(batches.training)} photographs to train on, {len(batches.validation)} to "
-            f"validate, {len(batches.rejected)} left out (listed in run.json)"
+            f"validate, {len(batches.left_out)} left out (listed in run.json)"
         )
         with together(accelerator):
             if accelerator.is_main_process:
@@ -136,9 +137,12 @@ class _Training:
         self.epoch = self.iteration = 0  # done
         self.best = float("inf")  # score of an epoch
         self.saved: dict[str, Any] | None = None  # the checkpoint it goes on from
-        self.step = 0  # done of the epoch: at its start 0, but after a checkpoint inside it
+        self.steps_of_epoch = 0  # done: at its start 0, but after a checkpoint inside it
         self.first_means: Tensor | None = None  # of losses, from the steps before that checkpoint
-        self.rejected = len(batches.rejected)
+        self.told = len(batches.left_out)  # of photographs of no use
+        self.stage = self.stage_start = 0  # number of the stage; epochs before it
+        self.learner: Step  # of that stage, as the next
+        self.discriminator: PatchGAN
         self.steps_taken, self.started = 0, time.monotonic()
 
     def resume(self) -> None:
@@ -155,7 +159,7 @@ class _Training:
         if self.saved:
             # Batches of another size, of other processes, may have led to a checkpoint in an epoch.
             seen = self.saved.get("seen", 0)
-            self.step = min(-(-seen // self.batches.size), self.batches.steps - 1)
+            self.steps_of_epoch = min(-(-seen // self.batches.size), self.batches.steps - 1)
             self.first_means = self.saved.get("means")
             with self.run.restoring():
                 self.networks.load_state(self.saved)
@@ -176,55 +180,41 @@ class _Training:
         start = sum(earlier.epochs for earlier in self.recipe.stages[:number])
         if self.epoch >= start + stage.epochs:
             return
-        step, discriminator = self.networks.make_step(number, self.batches.palette_weights)
-        self._go_on_with_stage(number, step, discriminator)
+        self.stage, self.stage_start = number, start
+        self.learner, self.discriminator = self.networks.make_step(
+            number, self.batches.palette_weights
+        )
+        self._go_on_with_stage()
 
         def learn(indices: Tensor) -> Tensor:
-            return step(self.batches.windows.batch(indices, train=True))
+            return self.learner(self.batches.windows.batch(indices, train=True))
 
         graphed = self.batches.windows.resident and self.accelerator.num_processes == 1
         one_step = GraphedStep(learn, self.accelerator.device) if graphed else learn
-        total = stage.epochs * self.batches.steps
         while self.epoch < start + stage.epochs:
-            done = (self.epoch - start) * self.batches.steps
-
-            def advance_schedule(count: int, done: int = done) -> None:
-                step.set_progress((done + count) / total, self.iteration)
-
-            def state() -> dict[str, Any]:
-                return {
-                    "stage": number,
-                    "discriminator": discriminator.state_dict(),
-                    "optimizers": step.state_dict(),
-                }
-
-            began, steps = time.monotonic(), self.batches.steps - self.step
-            losses = self._train_epoch(number, one_step, advance_schedule, state)
-            self.epoch, self.step = self.epoch + 1, 0
+            began, steps = time.monotonic(), self.batches.steps - self.steps_of_epoch
+            losses = self._train_epoch(one_step)
+            self.epoch, self.steps_of_epoch = self.epoch + 1, 0
             rate = steps * self.batches.size / (time.monotonic() - began)
             last = self.epoch == start + stage.epochs
             kept = last or self.epoch % self.recipe.checkpoint_every == 0
-            figures = self._validate(number, losses, rate, kept=kept)
+            figures = self._validate(losses, rate, kept=kept)
             if kept:
-                self._checkpoint_epoch(state(), figures["score"])
+                self._checkpoint_epoch(figures["score"])
 
-    def _go_on_with_stage(self, number: int, step: Step, discriminator: PatchGAN) -> None:
+    def _go_on_with_stage(self) -> None:
         """Take from a checkpoint what it has of this stage, and let its memory go."""
         saved, self.saved = self.saved, None
-        if saved and saved["stage"] == number:
+        if saved and saved["stage"] == self.stage:
             with self.run.restoring():
-                discriminator.load_state_dict(saved["discriminator"])
-                step.load_state_dict(saved["optimizers"])
+                self.discriminator.load_state_dict(saved["discriminator"])
+                self.learner.load_state_dict(saved["optimizers"])
 
-    def _train_epoch(
-        self,
-        stage: int,
-        one_step: Callable[[Tensor], Tensor],
-        advance_schedule: Callable[[int], None],
-        state: Callable[[], dict[str, Any]],
-    ) -> dict[str, float]:
+    def _train_epoch(self, one_step: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Give the mean losses of the epoch."""
-        first = self.step
+        first = self.steps_of_epoch
+        done = (self.epoch - self.stage_start) * self.batches.steps
+        total = self.recipe.stages[self.stage].epochs * self.batches.steps
         batches = self.batches.epoch(self._epoch_seed(0), first)
         self._seed_steps(first)
         sums = torch.zeros(len(LOSSES), device=self.accelerator.device)
@@ -232,11 +222,11 @@ class _Training:
             sums = self.first_means.to(self.accelerator.device) * first
             self.first_means = None
         losses: dict[str, float] = {}
-        with self.progress.task(lambda: self._title(stage), len(batches)) as advance:
+        with self.progress.task(self._title, len(batches)) as advance:
             for count in range(first + 1, len(batches) + 1):
-                advance_schedule(count - 1)
+                self.learner.set_progress((done + count - 1) / total, self.iteration)
                 sums += one_step(batches[count - 1])
-                self.step = count
+                self.steps_of_epoch = count
                 self.iteration += 1
                 self.steps_taken += 1
                 advance(count)
@@ -246,27 +236,25 @@ class _Training:
                     losses = dict(zip(LOSSES, means, strict=True))
                     with together(self.accelerator):
                         self._check_finite(losses)
-                    self._log("train", self.epoch + 1, {"stage": stage, **losses})
+                    self._log("train", self.epoch + 1, losses)
                 if shown:
                     self._show(f"iteration-{self.iteration:06d}")
                 every = self.recipe.checkpoint_steps
                 if every and count % every == 0 and count < len(batches):
                     means = self.accelerator.reduce(sums / count, "mean")
-                    self._checkpoint({**state(), "seen": count * self.batches.size, "means": means})
+                    self._checkpoint({"seen": count * self.batches.size, "means": means})
                     self._seed_steps(count)
         return losses
 
-    def _validate(
-        self, stage: int, losses: dict[str, float], rate: float, *, kept: bool
-    ) -> dict[str, float]:
+    def _validate(self, losses: dict[str, float], rate: float, *, kept: bool) -> dict[str, float]:
         """Measure and show the generator; `kept` says whether a checkpoint will have it."""
-        rejected = self.batches.rejected
-        if len(rejected) > self.rejected:  # of a stream: nothing else reads them so late
+        left_out = self.batches.left_out
+        if len(left_out) > self.told:  # of a stream: nothing else reads them so late
             self.progress.say(
-                f"{len(rejected)} photographs so far are of no use, such as {rejected[-1]}; "
+                f"{len(left_out)} photographs so far are of no use, such as {left_out[-1]}; "
                 "'retint data check' names them all"
             )
-            self.rejected = len(rejected)
+            self.told = len(left_out)
         batches, networks = self.batches, self.networks
         figures = validate(
             networks.judged,
@@ -276,38 +264,45 @@ class _Training:
             self.accelerator,
             min(_VALIDATED, 2 * self.recipe.data.batch_size),
         )
-        facts = {"stage": stage, "kept": kept, "images_per_second": rate}
+        facts = {"kept": kept, "images_per_second": rate}
         self._log("validation", self.epoch, {**facts, **figures})
         self._show(f"epoch-{self.epoch:03d}")
         gan = f", GAN {losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}"
         self.progress.say(
             f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}"
-            f"{gan if self.recipe.stages[stage].gan else ')'}; validation PSNR "
+            f"{gan if self.recipe.stages[self.stage].gan else ')'}; validation PSNR "
             f"{figures['psnr']:.2f} dB, ab error {figures['ab_error']:.3f} of grey's, "
             f"colour {figures['colorfulness']:.2f} of the truth's; {rate:.0f} images/s, "
             f"{duration(self._seconds_left())} left"
         )
         return figures
 
-    def _title(self, stage: int) -> str:
+    def _title(self) -> str:
         """What the progress of an epoch is called."""
-        title = f"epoch {self.epoch + 1} of {self.epochs} ({self.recipe.stages[stage].name})"
+        title = f"epoch {self.epoch + 1} of {self.epochs} ({self.recipe.stages[self.stage].name})"
         if not self.steps_taken:
             return title
         return f"{title}, {duration(self._seconds_left())} left in all"
 
     def _seconds_left(self) -> float:
         """Time to the end of the run, by what its steps took since it was started."""
-        left: int = (self.epochs - self.epoch) * self.batches.steps - self.step
+        left: int = (self.epochs - self.epoch) * self.batches.steps - self.steps_of_epoch
         return (time.monotonic() - self.started) / self.steps_taken * left
 
-    def _checkpoint_epoch(self, state: dict[str, Any], score: float) -> None:
+    def _checkpoint_epoch(self, score: float) -> None:
         improved = score < self.best
         self.best = min(self.best, score)
-        self._checkpoint(state, best=improved)
+        self._checkpoint({}, best=improved)
 
-    def _checkpoint(self, state: dict[str, Any], *, best: bool = False) -> None:
-        state |= self.networks.state()
+    def _checkpoint(self, inside: dict[str, Any], *, best: bool = False) -> None:
+        """Save the run; `inside` is what one that stops in the middle of an epoch needs, too."""
+        state = {
+            "stage": self.stage,
+            "discriminator": self.discriminator.state_dict(),
+            "optimizers": self.learner.state_dict(),
+            **inside,
+            **self.networks.state(),
+        }
         with together(self.accelerator):
             self._check_weights({"G": state["generator"], "D": state["discriminator"]})
         if not self.accelerator.is_main_process:
@@ -358,7 +353,7 @@ class _Training:
 
     def _log(self, kind: str, epoch: int, values: dict[str, Any]) -> None:
         if self.accelerator.is_main_process:
-            self.run.log(kind, epoch, self.iteration, values)
+            self.run.log(kind, epoch, self.iteration, {"stage": self.stage, **values})
 
     def _show(self, name: str) -> None:
         """Renew the page, with one more grid."""
@@ -383,7 +378,7 @@ def _facts(
     name = torch.cuda.get_device_name() if device == "cuda" else platform.processor()
     return {
         "retint": __version__,
-        "git": git_revision(),
+        "git": _git_revision(),
         "torch": torch.__version__,
         "device": f"{device} {name}".strip(),
         "processes": accelerator.num_processes,
@@ -393,5 +388,14 @@ def _facts(
         "validation": len(batches.validation),
         "base": networks.base,
         "mean_ab": [round(value, 2) for value in batches.mean_ab],
-        "left_out": batches.rejected,
+        "left_out": batches.left_out,
     }
+
+
+def _git_revision() -> str:
+    """Revision of the source checkout that is running, "unknown" outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -58,8 +58,8 @@ def soft_encode(ab: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
     return indices.movedim(-1, 1), weights.movedim(-1, 1)
 
 
-def rebalancing_weights(histogram: Tensor) -> Tensor:
-    """Class weights that make rare colours count (Zhang et al. 2016, section 2.2).
+def class_weights(histogram: Tensor) -> Tensor:
+    """Weights that make rare colours count (Zhang et al. 2016, section 2.2).
 
     Args:
         histogram: (Q,) frequencies of the palette in the training set; any sum.
@@ -104,16 +104,10 @@ class PerceptualLoss(nn.Module):
         return torch.stack(distances).mean()
 
     def _maps(self, lightness: Tensor, ab: Tensor) -> list[Tensor]:
+        rgb = lab.normalized_lab_to_rgb(lightness.float(), ab.float(), axis=1).clamp(0, 1)
         # Half size costs a quarter and still shows what things are.
-        rgb = functional.avg_pool2d(normalized_lab_to_rgb(lightness, ab).clamp(0, 1), 2)
-        maps: Sequence[Tensor] = self.features(2 * rgb - 1)
+        maps: Sequence[Tensor] = self.features(2 * functional.avg_pool2d(rgb, 2) - 1)
         return [m / m.square().mean(dim=(1, 2, 3), keepdim=True).add(1e-6).sqrt() for m in maps]
-
-
-def normalized_lab_to_rgb(lightness: Tensor, ab: Tensor) -> Tensor:
-    """Unclipped sRGB (N, 3, H, W) of what the networks see: `L/50 - 1` and `ab/110`."""
-    channels = (lab.denormalize_lightness(lightness.float()), lab.denormalize_ab(ab.float()))
-    return lab.lab_to_rgb(torch.cat(channels, dim=1), axis=1)
 
 
 def nearest_histogram(ab: Tensor, palette: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from retint.pages import render
 from retint.training.recipe import Recipe
-from retint.training.run import read_metrics, write_text
+from retint.training.run import read_metrics
+from retint.whole import write_text
 
 
 def write_page(run: Path, recipe: Recipe, seconds_left: float | None) -> None:

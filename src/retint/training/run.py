@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -30,10 +29,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from retint.errors import RetintError, lacks_memory
+from retint.errors import RetintError, lacks_memory, written
 from retint.locks import locked
 from retint.training.recipe import Recipe, load_recipe
-from retint.whole import whole_file
+from retint.whole import whole_file, write_text
 
 _DIGEST = "sha256"  # in the metadata of weights
 # What a run writes, but for the lock; recipe.yaml, which comes first, makes a folder a run's.
@@ -73,11 +72,9 @@ class Run:
         made, lock = not self.folder.exists(), self.folder / "lock"
         taken = f"{self.folder} is being trained: wait for the end of that, or give another --out"
         with ExitStack() as stack:
-            try:
+            with written(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(lock, taken))
-            except OSError as error:
-                raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
             try:
                 self._require_mine(recipe, resume=resume)
                 yield
@@ -144,11 +141,9 @@ class Run:
             facts = self._carried_on(facts)
         write_text(self._recipe, recipe.to_yaml())
         write_text(self.folder / "run.json", json.dumps(facts, indent=2) + "\n")
-        try:
+        with written(self.folder):
             self.grids.mkdir(exist_ok=True)
             self.graphs.mkdir(exist_ok=True)
-        except OSError as error:
-            raise RetintError(f"{self.folder} cannot be written: {error.strerror}") from error
 
     def _stored_facts(self) -> dict[str, Any]:
         return read_facts(self.folder) if (self.folder / "run.json").exists() else {}
@@ -307,18 +302,6 @@ def best_epoch(validations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return min(kept_epochs(validations), key=lambda line: line["score"])
 
 
-def read_weights(folder: Path, which: str) -> dict[str, Tensor]:
-    """Weights of a run's generator: "generator" for the last, "best" for the best.
-
-    Raises:
-        RetintError: if the run has not saved any yet, or they are damaged.
-    """
-    path = folder / f"{which}.safetensors"
-    if not path.exists():
-        raise RetintError(f"{folder} has no {path.name} yet: let it train for an epoch")
-    return load_weights(path)
-
-
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Weights of a .safetensors file; where `Run.save` wrote it, they are checked to be the same.
 
@@ -351,21 +334,3 @@ def _damaged(checkpoint: Path) -> RetintError:
         f"{checkpoint} is damaged and cannot be resumed from: start a new run, with --init "
         f"{checkpoint.with_name('generator.safetensors')} if that is there"
     )
-
-
-def git_revision() -> str:
-    """Revision of the source checkout that is running, "unknown" outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def write_text(path: Path, text: str) -> None:
-    r"""Write a file of a run, which one process alone writes, whole or not at all.
-
-    Bytes in names of files that are no text are written as `\udce9`.
-    """
-    with whole_file(path, sole=True) as beside:
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -37,12 +37,12 @@ class Stream:
 
     Attributes:
         names: of the pictures.
-        rejected: names of those that turned out to be unusable, and why.
+        left_out: names of those that turned out to be unusable, and why.
     """
 
     def __init__(self, pictures: Sequence[Picture], data: Data) -> None:
         self.names = [picture.name for picture in pictures]
-        self.rejected: list[str] = []
+        self.left_out: list[str] = []
         self._pictures = pictures
         self._data = data
         self._buffer = data.stream or 1
@@ -94,8 +94,8 @@ class Stream:
         usable = [image for image in found if not isinstance(image, str)]
         for number, image in zip(wanted, found, strict=True):
             line = f"{self.names[number]}: {image}"
-            if isinstance(image, str) and line not in self.rejected:
-                self.rejected.append(line)
+            if isinstance(image, str) and line not in self.left_out:
+                self.left_out.append(line)
         if usable:
             self._spare = usable[0]
         elif self._spare is None:

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from retint import lab
 from retint.models import Generator, Readout
-from retint.training.losses import normalized_lab_to_rgb
 from retint.training.windows import Windows
 
 
@@ -37,7 +36,7 @@ def validate(
     for batch in share.split(batch_size) if len(share) else ():
         rgb = windows.batch(batch, train=False)
         ab, lightness, true_ab = predict(generator, rgb, readout)
-        result = normalized_lab_to_rgb(lightness, ab).clamp(0, 1)
+        result = lab.normalized_lab_to_rgb(lightness, ab, axis=1).clamp(0, 1)
         mse = (result - rgb).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
         sums += torch.stack(
             (
