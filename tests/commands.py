@@ -1,4 +1,4 @@
-"""Run the command as a user would, and check how it fails."""
+"""Run the command as a user would, and look at how it fails and what it leaves."""
 
 import subprocess
 import sys
