@@ -313,7 +313,7 @@ def test_files_in_a_folder_that_is_no_run_stay(tmp_path, name):
 
 def test_fine_tuning_without_a_model_is_no_training_from_random_weights(tmp_path):
     command = ("train", tmp_path / "none", "--recipe", "finetune", "--out", tmp_path / "run")
-    fails_in_one_line(retint_here(*command), "add --init default")
+    fails_in_one_line(retint_here(*command), "begins without weights", "--init")
     assert not (tmp_path / "run").exists()
     begun = retint_here(*command, "--set", "generator.init=normal")
     fails_in_one_line(begun, "none does not exist")

@@ -19,7 +19,6 @@ from retint.errors import RetintError, last_line, written
 from retint.model import CONTRACT, check_seal, read_model, seal
 from retint.models import Generator, Readout, create_untrained
 from retint.palette import ab_palette
-from retint.places import HERE
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
     best_epoch,
@@ -29,7 +28,7 @@ from retint.training.run import (
     read_metrics,
     read_recipe,
 )
-from retint.whole import whole_file, write_text
+from retint.whole import exists, whole_file, write_text
 
 _TOLERANCE = 1e-3  # largest difference between PyTorch and ONNX Runtime, as a share
 _OPSET = 18
@@ -57,7 +56,7 @@ def export_run(
     """
     own = run / "generator.onnx"
     out = out or own
-    if out != own and HERE.exists(out) and not overwrite:
+    if out != own and exists(out) and not overwrite:
         raise RetintError(f"{out} exists: add --overwrite, or give another -o")
     recipe = read_recipe(run)
     saved = run / ("best.safetensors" if which == "best" else "generator.safetensors")

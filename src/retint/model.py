@@ -21,6 +21,7 @@ from retint import lab
 from retint.errors import RetintError, lacks_memory
 from retint.hints import keep_hints
 from retint.variety import vary
+from retint.whole import exists
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +218,7 @@ def open_model(name_or_path: str | Path, providers: Sequence[str] | None = None)
     # What cannot be looked at, as its name is too long, is not there; of it, Path would raise.
     if os.path.isdir(path):  # noqa: PTH112
         path = path / "generator.onnx"
-        if not os.path.exists(path):  # noqa: PTH110
+        if not exists(path):
             raise RetintError(
                 f"{path.parent} is no run with a {path.name}: 'retint export' makes one of a run"
             )

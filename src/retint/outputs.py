@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from retint.errors import RetintError, written
-from retint.whole import whole_file
+from retint.whole import exists, whole_file
 
 _NAMES = ("results.json", "pictures.csv", "contact-sheet.jpg", "report.html")  # of all reports
 
@@ -19,20 +19,16 @@ def check_free(out: Path, *, overwrite: bool) -> None:
         RetintError: if a file would be replaced unasked, or none can be written there.
     """
     for file in map(out.joinpath, _NAMES):
-        if _exists(file) and not overwrite:
+        if exists(file) and not overwrite:
             raise RetintError(f"{file} exists: add --overwrite, or give another --out")
     # No folder is made yet: what follows may fail, and would leave it empty.
-    place = next(path for path in (out, *out.parents) if _exists(path))
+    place = next(path for path in (out, *out.parents) if exists(path))
     if not place.is_dir():
         raise RetintError(f"{out} cannot be written: {place} is a file: give another --out")
     if not os.access(place, os.W_OK | os.X_OK):
         raise RetintError(
             f"{out} cannot be written: {place} may not be written into: give another --out"
         )
-
-
-def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - Path.exists() raises where it may not look
 
 
 def write_files(out: Path, contents: Mapping[str, bytes]) -> list[Path]:

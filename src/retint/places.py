@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from retint.errors import RetintError, first_line
 from retint.locks import locked
 from retint.photo import LOOKED_AT
-from retint.whole import remove_partial_files
+from retint.whole import exists, remove_partial_files
 
 State = tuple[int, int]
 """What changes when a file does: its size, and the time of the change or what stands for it."""
@@ -34,7 +34,7 @@ class Places:
 
     def exists(self, path: Path) -> bool:
         """Whether there is anything of this name."""
-        return os.path.exists(path)  # noqa: PTH110
+        return exists(path)
 
     def state(self, path: Path) -> State | None:
         """What changes when the file does; None if it is gone."""

@@ -16,7 +16,7 @@ from retint.pictures import find_pictures
 from retint.training.comparison import Comparison, compare_runs
 from retint.training.distributed import launched
 from retint.training.loop import train
-from retint.training.networks import fitting_generator
+from retint.training.networks import fitting_generator, require_start
 from retint.training.recipe import Recipe, load_recipe
 from retint.whole import write_text
 
@@ -88,7 +88,10 @@ def reproduce(
     _require_known(recipes, changes)
     runs = [out / recipe.name for recipe in recipes]
     for recipe, run in zip(recipes, runs, strict=True):
-        fitting_generator(recipe, pretrained=not (run / "checkpoint.pt").exists())
+        is_new = not (run / "checkpoint.pt").exists()
+        fitting_generator(recipe, pretrained=is_new)
+        if is_new:
+            require_start(recipe)
     for recipe, run in zip(recipes, runs, strict=True):
         say(f"training {recipe.name} in {run}")
         train(photos, recipe, run, resume=True)

@@ -65,6 +65,14 @@ def write_text(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def exists(path: Path) -> bool:
+    """Whether there is anything of this name.
+
+    False where one may not look, or the name is too long: there, `Path.exists` raises.
+    """
+    return os.path.exists(path)  # noqa: PTH110
+
+
 @contextmanager
 def whole_folder(path: Path, *, sole: bool = False) -> Iterator[Path]:
     """Make an empty folder to fill; rename it when the block ends, remove it if that fails.

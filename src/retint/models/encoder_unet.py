@@ -147,12 +147,13 @@ def _encoder(backbone: str, in_channels: int, pretrained: bool, file: Path | Non
 
 def _feature_weights(backbone: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A classifier's weights under the names that they have where timm gives its feature maps."""
-    cut = timm.create_model(
-        backbone,
-        features_only=True,
-        pretrained=True,
-        pretrained_cfg_overlay={"state_dict": dict(state)},  # of which timm takes things out
-    )
+    with torch.random.fork_rng(devices=[]):  # a seed means the same with and without them
+        cut = timm.create_model(
+            backbone,
+            features_only=True,
+            pretrained=True,
+            pretrained_cfg_overlay={"state_dict": dict(state)},  # of which timm takes things out
+        )
     return dict(cut.state_dict())
 
 

@@ -22,7 +22,7 @@ from retint.photo.metadata import xmp_bytes
 from retint.photo.picture import Photo, Pixels
 from retint.photo.profiles import description
 from retint.photo.provenance import read_provenance
-from retint.whole import partial_path, whole_file
+from retint.whole import exists, partial_path, whole_file
 
 QUALITY = 95
 """Of JPEG, WebP, AVIF and HEIF unless another is asked for."""
@@ -93,7 +93,7 @@ def write_photo(
         RetintError: if the file exists and `overwrite` is not set, or cannot be written.
     """
     format_ = format_of(path)
-    if os.path.exists(path) and not overwrite:  # noqa: PTH110 - of too long a name it is False
+    if exists(path) and not overwrite:
         raise RetintError(f"{path} exists: ask for overwrite to replace it, or give another name")
     with written(path, _UnfitError):
         path.parent.mkdir(parents=True, exist_ok=True)

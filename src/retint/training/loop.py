@@ -34,6 +34,7 @@ _GRID_ITERATIONS = {1, 5, 10, 50, 100, 249}  # the report's, section 5.5
 _GRID_PICTURES = 6
 _LOG_EVERY = 50  # iterations
 _VALIDATED = 32  # pictures at a time, and no more than fit where a batch trains
+_DRAW_EVERY = 20.0  # seconds at most: the device waits for the graphs
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -75,8 +76,8 @@ def train(
             networks = Networks(recipe, accelerator, init, resumed=resumed)
             if accelerator.is_main_process:
                 run.require_base(networks.base)
-            if init is None and not resumed:
-                require_start(recipe)
+                if init is None and not resumed:
+                    require_start(recipe)
         progress = Progress(accelerator.is_main_process)
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
@@ -144,6 +145,7 @@ class _Training:
         self.learner: Step  # of that stage, as the next
         self.discriminator: PatchGAN
         self.steps_taken, self.started = 0, time.monotonic()
+        self.drawn = float("-inf")  # when the graphs last were
 
     def resume(self) -> None:
         """Go on from the run's last checkpoint, if it has one."""
@@ -266,7 +268,7 @@ class _Training:
         )
         facts = {"kept": kept, "images_per_second": rate}
         self._log("validation", self.epoch, {**facts, **figures})
-        self._show(f"epoch-{self.epoch:03d}")
+        self._show(f"epoch-{self.epoch:03d}", anew=kept)
         gan = f", GAN {losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}"
         self.progress.say(
             f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}"
@@ -355,12 +357,15 @@ class _Training:
         if self.accelerator.is_main_process:
             self.run.log(kind, epoch, self.iteration, {"stage": self.stage, **values})
 
-    def _show(self, name: str) -> None:
-        """Renew the page, with one more grid."""
-        if self.accelerator.is_main_process:
-            self._grid(name)
+    def _show(self, name: str, *, anew: bool = False) -> None:
+        """Save a grid; renew graphs and page if that is long ago, or `anew`."""
+        if not self.accelerator.is_main_process:
+            return
+        self._grid(name)
+        if anew or time.monotonic() - self.drawn > _DRAW_EVERY:
             draw_graphs(self.run.folder, self.run.graphs)
             write_page(self.run.folder, self.recipe, self._seconds_left())
+            self.drawn = time.monotonic()
 
     @torch.no_grad()
     def _grid(self, name: str) -> None:

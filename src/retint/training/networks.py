@@ -123,8 +123,8 @@ def require_start(recipe: Recipe) -> None:
     network = recipe.generator
     if network.init is None and network.options.get("pretrained") is False:
         raise RetintError(
-            f"recipe '{recipe.name}' goes on from a trained model: add --init default, or let it "
-            "begin at random with --set generator.init=normal"
+            f"recipe '{recipe.name}' begins without weights: give it those of a model with --init "
+            "('finetune' takes default), or random ones with --set generator.init=normal"
         )
 
 

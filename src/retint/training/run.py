@@ -37,7 +37,7 @@ from retint.whole import whole_file, write_text
 _DIGEST = "sha256"  # in the metadata of weights
 # What a run writes, but for the lock; recipe.yaml, which comes first, makes a folder a run's.
 _WRITTEN = (
-    *("recipe.yaml", "run.json", "metrics.jsonl", "events", "graphs", "grids", "index.html"),
+    *("run.json", "metrics.jsonl", "events", "graphs", "grids", "index.html"),
     *("checkpoint.pt", "generator.safetensors", "best.safetensors", "generator.onnx", "README.md"),
 )
 # What a checkpoint holds, whatever else.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from retint.video.film import Film
 from retint.video.segments import Recorder, State, Work, held_work
 from retint.video.stabilize import Look, Motion, steady
 from retint.video.writing import FORMATS, fitting, join
-from retint.whole import partial_path, replace_whole
+from retint.whole import exists, partial_path, replace_whole
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
         known = ", ".join(sorted(FORMATS))
         wrong = f"{target}: films are not written as '{target.suffix}'"
         raise RetintError(f"{wrong}: use {known}, or a folder that is there")
-    there = os.path.exists(target)  # noqa: PTH110 - of too long a name it is False
+    there = exists(target)
     if there and source.exists() and target.samefile(source):
         raise RetintError(
             f"{target} is the film itself, which retint never replaces: name another with -o"
