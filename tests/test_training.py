@@ -625,6 +625,7 @@ def test_the_report_is_reproduced_in_one_command(photographs, tmp_path):
     [
         ("generator.options.heads=3", "no generator has such an option"),
         ("generator.options.upsampling=odd", "upsampling is pixelshuffle or bilinear"),
+        ("generator.options.pretrained=false", "begins without weights"),
         ("data.size=64", "multiple of 128"),
     ],
 )
