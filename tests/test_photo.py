@@ -350,6 +350,13 @@ def test_exif_that_is_damaged_is_left_out_and_told(colour, tmp_path, format_, ex
         assert {tag: written.getexif().get(tag) for tag in (0x010F, 0x013B) if tag in kept} == kept
 
 
+def test_a_place_of_gps_that_there_cannot_be_costs_no_orientation(colour):
+    turned = directory_of((0x0112, 3, 1, b"\6\0\0\0"), (0x8825, 9, 1, b"\xff\xff\xff\xff"))
+    photo = read_photo(by_pillow(colour, "PNG", exif=turned))
+    assert photo.exif_damaged
+    assert (photo.pixels == np.rot90(colour, -1)).all()
+
+
 def test_odd_tags_of_a_tiff_stop_nothing(colour):
     odd = [(0x013B, "f", 1, 0.5, True), (0x0128, "s", 0, "inches", True)]
     photo = read_photo(by_tifffile(colour, photometric="rgb", extratags=odd))

@@ -261,18 +261,22 @@ REFUSED = RayActorError(None, "in its creation:\nretint.errors.RetintError: no",
 
 
 @pytest.mark.parametrize("error", [REFUSED, RayActorError()], ids=["refused", "killed"])
+@pytest.mark.parametrize("first", ["one that dies", "one that cannot start"])
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_machine_where_no_worker_starts_ends_no_run_of_others(monkeypatch, caplog, error, alone):
+def test_a_machine_where_no_worker_starts_ends_no_run_of_others(
+    monkeypatch, caplog, error, first, alone
+):
     monkeypatch.setattr("ray.kill", lambda _: None)
-    good = [Hired(dies=True)] if alone else [Hired(dies=True), Hired()]
+    waiting = [Hired(dies=True) if first == "one that dies" else Hired(cannot_start=error)]
+    waiting += [] if alone else [Hired()]
     hired = []
 
     def hire():
-        hired.append(good.pop(0) if good else Hired(cannot_start=error))
+        hired.append(waiting.pop(0) if waiting else Hired(cannot_start=error))
         return hired[-1]
 
     tasks = [Task(Path(f"{number}.jpg"), ()) for number in range(40)]
-    crew = _Crew(hire, len(good))
+    crew = _Crew(hire, len(waiting))
     if alone:
         with pytest.raises(RetintError, match="a worker cannot start"):
             list(crew.do(tasks))

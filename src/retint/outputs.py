@@ -22,7 +22,9 @@ def check_free(out: Path, *, overwrite: bool) -> None:
         if exists(file) and not overwrite:
             raise RetintError(f"{file} exists: add --overwrite, or give another --out")
     # No folder is made yet: what follows may fail, and would leave it empty.
-    place = next(path for path in (out, *out.parents) if exists(path))
+    place = next((path for path in (out, *out.parents) if exists(path)), None)
+    if place is None:  # of a drive
+        raise RetintError(f"{out} cannot be written: {out.anchor} is not there")
     if not place.is_dir():
         raise RetintError(f"{out} cannot be written: {place} is a file: give another --out")
     if not os.access(place, os.W_OK | os.X_OK):

@@ -329,9 +329,8 @@ def test_an_archive_that_takes_longer_than_uploads_may(tmp_path, monkeypatch):
         finished(client, job)
         with monkeypatch.context() as patch:
             patch.setattr(zipfile.ZipFile, "write", slow)
-            patch.setattr(
-                "retint.web.job_addresses._PIECE", 1000
-            )  # sent in many, as large ones are
+            # Sent in many, as large ones are.
+            patch.setattr("retint.web.job_addresses._PIECE", 1000)
             archive = client.get(f"/v1/jobs/{job}/archive").content
     assert zipfile.ZipFile(io.BytesIO(archive)).testzip() is None
 

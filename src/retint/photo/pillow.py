@@ -195,13 +195,15 @@ def _directories(
     image: Image.Image,
 ) -> tuple[Mapping[int, Any], Mapping[int, Mapping[int, Any]], bool]:
     """EXIF: the main directory, and those below it; whether there is some that cannot be read."""
+    main: Mapping[int, Any] = {}
     try:
         exif = image.getexif()
-        return dict(exif), {tag: exif.get_ifd(tag) for tag in BELOW}, False
+        main = dict(exif)
+        return main, {tag: exif.get_ifd(tag) for tag in BELOW}, False
     except MemoryError:
         raise
     except Exception:  # Pillow raises many kinds
-        return {}, {}, True
+        return main, {}, True
 
 
 def _dpi(image: Image.Image, exif: Mapping[int, Any]) -> tuple[float, float] | None:

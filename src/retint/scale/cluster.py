@@ -199,7 +199,6 @@ class _Crew:
         self._busy = 0
         self._at_once = 1
         self._failed_starts = 0  # one after the other
-        self._any_started = False
         self._warned = False
         self._events: SimpleQueue[tuple[Any, _Attempt | None, Future[Any]]] = SimpleQueue()
         for _ in range(count):
@@ -302,7 +301,6 @@ class _Crew:
         """
         if error is None:
             self._failed_starts = 0
-            self._any_started = True
             return
         self._failed_starts += 1
         refused = getattr(error, "actor_init_failed", False)
@@ -310,7 +308,7 @@ class _Crew:
             self._hire()
             return
         cause = last_line(error).removeprefix("retint.errors.RetintError: ")
-        if not (self._any_started and self._all):
+        if not self._all:
             raise RetintError(f"a worker cannot start: {cause}") from error
         if not self._warned:
             log.warning("a worker cannot start, the others go on without it: %s", cause)

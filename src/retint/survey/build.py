@@ -199,7 +199,7 @@ def _write_pictures(
 ) -> Survey:
     """Write all pictures into a folder; give the survey that has them."""
     used: list[str] = []
-    left_out = list(survey.left_out)
+    left_out: list[str] = []
     for done, (name, columns) in enumerate(colored, start=1):
         if isinstance(columns, str):
             left_out.append(columns)
@@ -215,7 +215,7 @@ def _write_pictures(
             f"{wanted}: give more photographs, a higher --limit, or fewer --trials"
             + (f" ({left_out[0]})" if left_out else "")
         )
-    return replace(survey, pictures=tuple(used), left_out=tuple(left_out))
+    return replace(survey, pictures=tuple(used), left_out=(*left_out, *survey.left_out))
 
 
 def _write_description(survey: Survey, building: Path) -> None:
