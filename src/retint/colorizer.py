@@ -90,7 +90,7 @@ class Colorizer:
     """Colours many photographs with one opened model.
 
     Args:
-        model: a name of `retint models`, the path of an .onnx file, or an opened model.
+        model: a name of `retint models`, an .onnx file, a run folder, or an opened model.
         providers: ONNX Runtime providers to compute with, such as `["CUDA"]`; the CPU if None.
         provenance: write into the metadata of files that their colours were inferred, and how.
 
@@ -178,8 +178,9 @@ class Colorizer:
         """See whether `colorize_photo` would take the options, and colour nothing.
 
         Raises:
-            RetintError: if a hint lies outside the first page, or that keeps its colours, or the
-                model takes no hints; or if seed, strength or detail are out of their ranges.
+            RetintError: if there are hints and the first page keeps its colours, or the model
+                takes none; if a hint lies outside that page; or if seed, strength or detail are
+                out of their ranges.
             TypeError: if a hint is no `Hint`.
         """
         wanted = complete(options)

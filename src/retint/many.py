@@ -26,7 +26,21 @@ _LOOK_EVERY = 1.0  # seconds between two looks into a hot folder
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be coloured, and how; the options of `retint colorize`."""
+    """What is to be coloured, and how; the options of `retint colorize`.
+
+    Attributes:
+        paths: photographs, and folders of them.
+        out: folder for the results or, of one photograph, the file; None to write beside them.
+        model: a name of `retint models`, an .onnx file, or a run folder.
+        provider: ONNX Runtime provider to compute with, such as "CUDA"; the CPU if None.
+        manner: how photographs are coloured and written.
+        samples: colourings of each photograph.
+        suffix: ending, and so format, of the results, such as ".tif"; the photograph's if None.
+        shard: the part of the photographs that is done; all if None.
+        provenance: write into the results that their colours were inferred, and how.
+        report: page to write, with thumbnails and failures; None for none.
+        places: what knows the files; those of this machine by default.
+    """
 
     paths: Sequence[Path]
     out: Path | None = None

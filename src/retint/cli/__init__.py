@@ -27,7 +27,8 @@ def retint(
 ) -> None:
     """Turn black-and-white photographs into colour.
 
-    `retint photo.jpg` is short for `retint colorize photo.jpg` and writes photo-color.jpg.
+    `retint photo.jpg` is short for `retint colorize photo.jpg` and writes photo-color.jpg;
+    `retint film.mp4` is short for `retint video film.mp4`.
     """
     log_details(verbose)
     if version:

@@ -134,7 +134,7 @@ def colorize(
         Path | None,
         typer.Option(
             metavar="FILE.html",
-            help="Page with thumbnails and failures to write; JSON lines go beside it.",
+            help="Page to write: thumbnails, and what failed; JSON lines go beside it.",
         ),
     ] = None,
     shard: Annotated[
