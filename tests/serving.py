@@ -62,6 +62,14 @@ def finished(client: httpx.Client, job: str) -> dict[str, Any]:
     raise AssertionError(f"not finished in time: {state}")
 
 
+def measured(client: httpx.Client, line: str) -> None:
+    """Wait until /metrics has a line."""
+    deadline = time.monotonic() + 60
+    while line not in client.get("/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @contextmanager
 def running(app: Any) -> Iterator[str]:
     """An app on a port of its own, in this process; its address."""

@@ -31,7 +31,7 @@ from retint.web.job_worker import JobWorker
 from retint.web.jobs import JobStore
 from retint.web.service import BusyError, Result, Service, Wish
 from retint.web.settings import Settings
-from serving import command, connect, finished, served, talk
+from serving import command, connect, finished, measured, served, talk
 
 CAT = SAMPLES / "cat.jpg"
 
@@ -255,13 +255,6 @@ def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Service, "work", work)
     with served(tmp_path, workers=1) as client, ThreadPoolExecutor() as pool:
-
-        def wait_for(line):
-            deadline = time.monotonic() + 60
-            while line not in client.get("/metrics").text:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-
         address = f"{client.base_url}/v1/colorize"
         first = pool.submit(httpx.post, address, content=b"first", timeout=120)
         deadline = time.monotonic() + 60
@@ -270,9 +263,9 @@ def test_work_that_nobody_waits_for_is_not_begun(tmp_path, monkeypatch):
         with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
             start = b"POST /v1/colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
             connection.sendall(start + b"second")
-            wait_for("retint_waiting 1.0")
-        wait_for("retint_waiting 0.0")
-        wait_for('status="499"')
+            measured(client, "retint_waiting 1.0")
+        measured(client, "retint_waiting 0.0")
+        measured(client, 'status="499"')
         go.set()
         assert first.result().status_code == 422
         assert client.post("/v1/colorize", content=b"third").status_code == 422

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import threading
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,7 @@ from retint.models import Readout
 from retint.training.recipe import load_recipe
 from retint.web.darkroom import Darkroom
 from retint.web.service import Service
-from serving import CHROMIUM, chromium, command, connect, served, talk
+from serving import CHROMIUM, chromium, command, connect, measured, served, talk
 
 CAT = SAMPLES / "cat.jpg"
 WAIT = 120_000  # milliseconds: machines are busy at times
@@ -503,21 +502,14 @@ def test_a_picture_that_nobody_waits_for_is_not_made(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Darkroom, "_show_after", show)
     with served(tmp_path, workers=1) as client, ThreadPoolExecutor() as pool:
-
-        def wait_for(line):
-            deadline = time.monotonic() + 60
-            while line not in client.get("/metrics").text:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-
         address, _ = shown_at(client)
         first = pool.submit(httpx.get, f"{client.base_url}{address}after?strength=1", timeout=120)
         assert begun.wait(60)
         with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
             line = f"GET {address}after?strength=2 HTTP/1.1\r\nHost: a\r\n\r\n"
             connection.sendall(line.encode())
-            wait_for("retint_waiting 1.0")
-        wait_for("retint_waiting 0.0")
+            measured(client, "retint_waiting 1.0")
+        measured(client, "retint_waiting 0.0")
         go.set()
         assert first.result().status_code == 200
         assert client.get(f"{address}after?strength=3").status_code == 200
