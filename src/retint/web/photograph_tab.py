@@ -51,8 +51,12 @@ def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> Non
         )
     shown = [state, viewer, links, saved, variants]
 
-    async def take(paths: list[str], strength: float, seed: str, model: str) -> tuple[Any, ...]:
+    async def take(
+        paths: list[str] | None, strength: float, seed: str, model: str
+    ) -> tuple[Any, ...]:
         same = [gr.skip()] * len(shown)
+        if not paths:  # dropped while another was taken, whose end has emptied the drop area
+            return *same, *[gr.skip()] * 5
         if len(paths) > 1:
             return *same, gr.skip(), gr.skip(), None, paths, gr.Tabs(selected="many")
         try:
@@ -68,6 +72,7 @@ def add_photograph_tab(darkroom: Darkroom, models: list[str], many: Many) -> Non
         [drop, strength, seed, model],
         [*shown, about, tools, drop, many.drop, many.tabs],
         api_visibility="private",
+        trigger_mode="always_last",  # what is dropped as another is done is not passed over
     )
     latest = {**_QUIET, "trigger_mode": "always_last"}
     # Not `input`: a number that is reset, or corrected when its box is left, is none.
