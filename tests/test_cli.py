@@ -430,6 +430,10 @@ def test_provenance_says_what_became_of_a_tone(photo, tmp_path):
         )
 
 
+def test_info_of_a_folder_names_what_it_tells_of(photo):
+    fails_in_one_line(retint_here("info", photo.parent), "is a folder", "name a photograph")
+
+
 def test_info_says_the_checksum_that_results_carry(photo):
     weights = hashlib.sha256(model_path("default").read_bytes()).hexdigest()
     assert weights in retint_here("info", "default").stdout

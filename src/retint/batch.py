@@ -157,7 +157,7 @@ class _Work:
         manner = self.manner
         fitting, kept = what_to_color(photo, format_of(targets[0]).name, recolor=manner.recolor)
         if all_coloured(fitting, kept):
-            outcome.skipped = f"{source} has colours already: add --recolor to replace them"
+            outcome.skipped = f"{source} has colours already: add --recolor to colour it anew"
             return
         if coloured_before(fitting, kept):
             if not (outcome.task.named or manner.recolor):

@@ -32,7 +32,13 @@ def info(
     from retint.places import HERE
 
     is_file = target.lower().endswith(".onnx")
-    if is_file or target in list_models() or HERE.is_folder(Path(target)):
+    folder = Path(target)
+    if HERE.is_folder(folder) and not HERE.exists(folder / "generator.onnx"):
+        raise RetintError(
+            f"{target} is a folder, and no run with a generator.onnx: name a photograph, a film, "
+            "a model or a run"
+        )
+    if is_file or target in list_models() or HERE.is_folder(folder):
         model = open_model(target)
         facts = {**model.card, "sha256": model.sha256}
         facts.pop("palette", None)  # 261 colours, of no use to a reader

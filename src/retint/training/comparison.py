@@ -76,7 +76,9 @@ def _row(name: str, validations: list[dict[str, Any]], last: dict[str, Any]) -> 
         f"{best['psnr']:.2f}",
         f"{best['ab_error']:.3f}",
         f"{best['colorfulness']:.2f}",
-        *(f"{last[key]:.3f}" for key in ("loss_g_l1", "loss_g_gan", "loss_d")),
+        f"{last['loss_g_l1']:.3f}",
+        # Of a stage without D, they are 0.
+        *(f"{last[key]:.3f}" if last[key] else "–" for key in ("loss_g_gan", "loss_d")),
         f"{validations[-1]['images_per_second']:.0f}",
     ]
 

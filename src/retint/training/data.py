@@ -176,6 +176,11 @@ def split(count: int, data: Data, seed: int) -> tuple[NDArray[np.int64], NDArray
     Raises:
         RetintError: if one of the two would be empty.
     """
+    if count < 2:
+        raise RetintError(
+            "a single colour photograph cannot be trained on and validated with: give more; "
+            "'retint data check' says what is wrong with others"
+        )
     kept = round(count * data.validation) if data.validation < 1 else int(data.validation)
     order = np.arange(count, dtype=np.int64)
     if data.split == "random":

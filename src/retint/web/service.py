@@ -152,7 +152,7 @@ class Service:
         format_name = wish.format_name or photo.format
         fitting, kept = what_to_color(photo, format_name, recolor=wish.recolor)
         if all_coloured(fitting, kept):
-            raise RetintError("the picture has colours already: ask for recolor to replace them")
+            raise RetintError("the picture has colours already: ask for recolor to colour it anew")
         colorizer = self.colorizer(wish.model)
         colored = colorizer.colorize_photo(fitting, keep=kept, **wish.options)
         rows, columns = colored.pixels.shape[:2]
