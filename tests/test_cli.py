@@ -434,6 +434,12 @@ def test_info_of_a_folder_names_what_it_tells_of(photo):
     fails_in_one_line(retint_here("info", photo.parent), "is a folder", "name a photograph")
 
 
+def test_info_of_a_model_is_not_that_of_a_folder_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "default").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "sha256" in retint_here("info", "default").stdout
+
+
 def test_info_says_the_checksum_that_results_carry(photo):
     weights = hashlib.sha256(model_path("default").read_bytes()).hexdigest()
     assert weights in retint_here("info", "default").stdout

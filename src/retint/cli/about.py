@@ -31,19 +31,20 @@ def info(
     from retint.model import list_models, open_model
     from retint.places import HERE
 
-    is_file = target.lower().endswith(".onnx")
-    folder = Path(target)
-    if HERE.is_folder(folder) and not HERE.exists(folder / "generator.onnx"):
+    path = Path(target)
+    is_named = target in list_models()  # whatever lies here under the name
+    is_folder = not is_named and HERE.is_folder(path)
+    if is_folder and not HERE.exists(path / "generator.onnx"):
         raise RetintError(
             f"{target} is a folder, and no run with a generator.onnx: name a photograph, a film, "
             "a model or a run"
         )
-    if is_file or target in list_models() or HERE.is_folder(folder):
+    if is_named or is_folder or target.lower().endswith(".onnx"):
         model = open_model(target)
         facts = {**model.card, "sha256": model.sha256}
         facts.pop("palette", None)  # 261 colours, of no use to a reader
     else:
-        facts = _describe(Path(target))
+        facts = _describe(path)
     width = max(map(len, facts))
     for key, value in facts.items():
         typer.echo(f"{key:{width}}  {value}")
