@@ -80,7 +80,7 @@ def whole_folder(path: Path, *, sole: bool = False) -> Iterator[Path]:
     A folder that has the name already, and is not empty, is not replaced: the renaming fails.
 
     Args:
-        path: of the folder; the folders above it are made, too.
+        path: of the folder; the folders above it are made, too, and go with it if that fails.
         sole: nobody else makes this folder at the time; what a killed process left is removed.
 
     Raises:
@@ -89,12 +89,16 @@ def whole_folder(path: Path, *, sole: bool = False) -> Iterator[Path]:
     beside = partial_path(path, sole=sole)
     if sole:
         shutil.rmtree(beside, ignore_errors=True)
+    made = [folder for folder in beside.parents if not exists(folder)]
     try:
         beside.mkdir(parents=True)
         yield beside
         beside.rename(path)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):  # it is not empty any more
+                folder.rmdir()
         raise
 
 

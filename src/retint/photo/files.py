@@ -136,7 +136,7 @@ def losses(photo: Photo, path: Path) -> list[str]:
         "EXIF": photo.exif and not format_.metadata,
         "IPTC records": photo.iptc and format_.name not in ("JPEG", "TIFF"),
         "comments": photo.texts.keys() - texts and format_.name != "PNG",
-        "resolution": photo.dpi and format_.name in ("JPEG2000", "PPM"),
+        "resolution": photo.dpi and not format_.resolution,
     }
     return [name for name, is_lost in parts.items() if is_lost]
 

@@ -21,6 +21,7 @@ class Format:
         alpha: whether it holds transparency.
         pages: whether it holds more than one page.
         metadata: whether it holds EXIF, XMP and an ICC profile.
+        resolution: whether it holds one.
         options: for Pillow's `save`.
         quality: whether Pillow's `save` takes a quality for it.
         longest_side: pixels that it can hold, None for more than any photograph has.
@@ -32,6 +33,7 @@ class Format:
     alpha: bool = False
     pages: bool = False
     metadata: bool = True
+    resolution: bool = True
     options: tuple[tuple[str, Any], ...] = ()
     quality: bool = False
     longest_side: int | None = None
@@ -59,9 +61,16 @@ FORMATS = {
         ),
         Format("AVIF", (".avif",), alpha=True, options=(("subsampling", "4:4:4"),), quality=True),
         Format("HEIF", (".heic", ".heif"), alpha=True, options=(("chroma", 444),), quality=True),
-        Format("JPEG2000", (".jp2", ".j2k"), deep=True, alpha=True, metadata=False),
+        Format(
+            "JPEG2000",
+            (".jp2", ".j2k"),
+            deep=True,
+            alpha=True,
+            metadata=False,
+            resolution=False,
+        ),
         Format("BMP", (".bmp",), metadata=False),
-        Format("PPM", (".ppm", ".pgm"), deep=True, metadata=False),
+        Format("PPM", (".ppm", ".pgm"), deep=True, metadata=False, resolution=False),
     )
 }
 """Formats by Pillow's name."""

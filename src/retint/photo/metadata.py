@@ -76,18 +76,17 @@ def exif_bytes(
         }
         for directory in BELOW
     }
-    if _can_be_written(kept, kept_below):
-        return _packed(kept, kept_below), False
-    sound = {tag: value for tag, value in kept.items() if _can_be_written({tag: value}, {})}
+    packed, is_sound = _packed(kept, kept_below)
+    if is_sound:
+        return packed, False
+    sound = {tag: value for tag, value in kept.items() if _packed({tag: value}, {})[1]}
     sound_below = {
         directory: {
-            tag: value
-            for tag, value in values.items()
-            if _can_be_written({}, {directory: {tag: value}})
+            tag: value for tag, value in values.items() if _packed({}, {directory: {tag: value}})[1]
         }
         for directory, values in kept_below.items()
     }
-    return _packed(sound, sound_below), True
+    return _packed(sound, sound_below)[0], True
 
 
 def with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes | None:
@@ -101,21 +100,19 @@ def resolution_tags(dpi: tuple[float, float]) -> dict[int, Any]:
     return dict(zip(RESOLUTION, (*dpi, INCH), strict=True))
 
 
-def _packed(main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]]) -> bytes | None:
+def _packed(
+    main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]]
+) -> tuple[bytes | None, bool]:
+    """EXIF, None where there are no tags; and whether all can be written."""
     exif = Image.Exif()
-    exif.update(main)
-    exif.update({directory: values for directory, values in below.items() if values})
-    return exif.tobytes() if len(exif) else None
-
-
-def _can_be_written(main: Mapping[int, Any], below: Mapping[int, Mapping[int, Any]]) -> bool:
     try:
-        _packed(main, below)
+        exif.update(main)
+        exif.update({directory: values for directory, values in below.items() if values})
+        return (exif.tobytes() if len(exif) else None), True
     except MemoryError:
         raise
     except Exception:  # Pillow raises many kinds
-        return False
-    return True
+        return None, False
 
 
 def directories(exif: bytes) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:

@@ -97,9 +97,9 @@ def encode(photo: Photo, format_name: str, stream: IO[bytes], quality: int) -> N
     if photo.dpi and format_name in ("WEBP", "AVIF", "HEIF"):
         exif = with_resolution(exif, photo.dpi)
     if format_.metadata:
-        found = {"exif": exif, "xmp": photo.xmp, "icc_profile": icc_profile, "dpi": photo.dpi}
+        found = {"exif": exif, "xmp": photo.xmp, "icc_profile": icc_profile}
         options |= {key: value for key, value in found.items() if value}
-    if format_name == "BMP" and photo.dpi:
+    if format_.resolution and photo.dpi:
         options["dpi"] = photo.dpi
     if format_name == "JPEG":
         options["extra"] = iptc_segment(photo.iptc) if photo.iptc else b""

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -183,17 +183,11 @@ def build_survey(
         pictures=(),
         left_out=tuple(problems),
     )
-    made = not folder.exists()
-    try:
-        with written(folder), whole_folder(pictures, sole=True) as building:
-            with task(len(sources)) as advance:
-                colored = _colored(photographs, sources, systems)
-                survey = _write_pictures(survey, building, colored, advance)
-            _write_description(survey, building)
-    finally:
-        if made and not survey.pictures:
-            with suppress(OSError):
-                folder.rmdir()
+    with written(folder), whole_folder(pictures, sole=True) as building:
+        with task(len(sources)) as advance:
+            colored = _colored(photographs, sources, systems)
+            survey = _write_pictures(survey, building, colored, advance)
+        _write_description(survey, building)
     return survey
 
 
