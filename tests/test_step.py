@@ -11,7 +11,7 @@ from skimage import data
 from skimage.color import rgb2lab
 from torch.nn import functional
 
-from retint.models import PatchGAN, create_generator
+from retint.models import PatchGAN, Readout, create_generator
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs
 from retint.training.degrade import aged_grey
@@ -51,6 +51,7 @@ def test_a_step_is_the_reports(kind):
         None,
         Accelerator(cpu=True),
         torch.ones(1),
+        Readout(),
     )
     picture = data.astronaut()[:256, :256]
     rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
@@ -162,11 +163,35 @@ def test_the_distance_of_features_is_least_for_the_true_colours():
         generator = create_generator(recipe.generator.name, **recipe.generator.options)
         palette = torch.ones(generator.palette_size)
         networks = generator, PatchGAN(width=8), None
-        step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette)
+        step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette, Readout())
         losses = dict(zip(LOSSES, step(rgb).tolist(), strict=True))
         assert losses["loss_g_gan"] == losses["loss_d"] == 0
         paid.append(losses["loss_g"] - losses["loss_g_l1"])
     assert paid[1] > paid[0] + 0.1
+
+
+def test_a_stage_can_judge_what_is_read_out():
+    """D sees what the model file will give, and G learns both of its answers from D."""
+    options = "{backbone: tf_efficientnet_lite0, decoder_channels: [16, 16, 16], palette: true}"
+    stage = "{name: one, epochs: 1, gan: 1, read_out: true}"
+    changes = (f"generator.options={options}", f"stages=[{stage}]", "data.degrade=0")
+    recipe = load_recipe("default", (*changes, "precision=fp32", "ema=null"))
+    generator = create_generator(recipe.generator.name, **recipe.generator.options)
+    discriminator = PatchGAN(width=8)
+    readout = Readout(**recipe.readout.model_dump())
+    answers, seen = [], []
+    generator.register_forward_hook(lambda *call: answers.append(call[2]))
+    discriminator.register_forward_hook(lambda *call: seen.append(call[1][0]))
+    networks = generator, discriminator, None
+    palette = torch.ones(generator.palette_size)
+    step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette, readout)
+    rgb = torch.from_numpy(data.astronaut()[:256, :256]).permute(2, 0, 1)[None].float() / 255
+    losses = dict(zip(LOSSES, step(rgb).tolist(), strict=True))
+    fake = seen[0]
+    torch.testing.assert_close(fake[:, 1:], readout(*answers[0]).detach())
+    assert losses["loss_g"] == pytest.approx(losses["loss_g_gan"])
+    for head in (generator.ab_head, generator.palette_head):
+        assert head.weight.grad.abs().max() > 0
 
 
 def test_random_hints_are_true_colours_of_small_squares_and_of_half_the_pictures():

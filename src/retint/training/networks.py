@@ -91,6 +91,7 @@ class Networks:
             self.ema,
             self._accelerator,
             palette_weights,
+            self.readout,
         )
         return step, discriminator
 

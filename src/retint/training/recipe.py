@@ -94,6 +94,11 @@ class Stage(_Section):
     gan_loss: Literal["vanilla", "lsgan", "hinge"] = Field(
         "vanilla", description="kind of the adversarial loss: `vanilla`, `lsgan` or `hinge`"
     )
+    read_out: bool = Field(
+        False,
+        description="features and the discriminator judge the colours that are read out, instead "
+        "of the generator's ab",
+    )
     lr_g: float = Field(2e-4, gt=0, description="learning rate of the generator")
     lr_d: float = Field(2e-4, gt=0, description="learning rate of the discriminator")
     betas: tuple[_Decay, _Decay] = Field((0.5, 0.999), description="of Adam, for both networks")

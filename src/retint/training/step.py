@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from retint import lab
-from retint.models import Generator
+from retint.models import Generator, Readout
 from retint.palette import ab_palette
 from retint.training.degrade import aged_lightness
 from retint.training.hints import random_hints
@@ -45,6 +45,7 @@ class Step:
         ema: nn.Module | None,
         accelerator: Accelerator,
         palette_weights: Tensor,
+        readout: Readout,
     ) -> None:
         bare: Generator = accelerator.unwrap_model(generator)
         device = accelerator.device
@@ -63,18 +64,20 @@ class Step:
         self._optimizer_d = _adam(discriminator, stage.lr_d, stage, device)
         self._palette = torch.from_numpy(ab_palette()).to(device)
         self._palette_weights = palette_weights
+        self._readout = readout
         self._perceptual = PerceptualLoss().to(device) if stage.perceptual else None
 
     def __call__(self, rgb: Tensor) -> Tensor:
         """Learn from one batch; see the class."""
         inputs, lightness, true_ab = self._prepare(rgb)
-        fake_ab, logits = self._generate(inputs)
-        real, fake = torch.cat((lightness, true_ab), 1), torch.cat((lightness, fake_ab), 1)
+        answer = self._generate(inputs)
+        colors = self._readout(*answer) if self._stage.read_out else answer[0]
+        real, fake = torch.cat((lightness, true_ab), 1), torch.cat((lightness, colors), 1)
         if self._stage.gan:
             d_fake, d_real, accuracy = self._learn_discriminator(real, fake.detach())
         else:
             d_fake = d_real = accuracy = fake.new_zeros(())
-        g_gan, g_l1, g = self._learn_generator(rgb, true_ab, fake_ab, fake, logits)
+        g_gan, g_l1, g = self._learn_generator(rgb, true_ab, answer, fake)
         self._average()
         losses = (d_fake, d_real, (d_fake + d_real) / 2, g_gan, g_l1, g, accuracy)
         return torch.stack([loss.detach().float() for loss in losses])
@@ -127,7 +130,8 @@ class Step:
             return inputs.contiguous(memory_format=torch.channels_last), lightness, target
 
     def _generate(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        if not self._stage.palette:
+        read_out = self._stage.read_out and self._readout.share
+        if not (self._stage.palette or read_out):
             return self._generator(inputs), None
         fake_ab, logits = self._generator(inputs, with_palette=True)
         return fake_ab, logits
@@ -146,9 +150,10 @@ class Step:
         return loss_fake, loss_real, right / 2
 
     def _learn_generator(
-        self, rgb: Tensor, true_ab: Tensor, fake_ab: Tensor, fake: Tensor, logits: Tensor | None
+        self, rgb: Tensor, true_ab: Tensor, answer: tuple[Tensor, Tensor | None], fake: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         stage = self._stage
+        fake_ab, logits = answer
         total = gan = fake_ab.new_zeros(())
         if stage.gan:
             self._discriminator.requires_grad_(False)
@@ -158,7 +163,7 @@ class Step:
         total = total + l1
         if stage.l2:
             total = total + stage.l2 * functional.mse_loss(fake_ab, true_ab)
-        if logits is not None:
+        if stage.palette and logits is not None:
             # A quarter of the pixels tells as much: neighbours have nearly the same colours.
             ab = lab.denormalize_ab(true_ab[:, :, ::2, ::2])
             entropy = palette_cross_entropy(
@@ -168,7 +173,7 @@ class Step:
         if self._perceptual is not None:
             lightness = lab.normalize_lightness(lab.rgb_to_lightness(rgb, axis=1)).unsqueeze(1)
             size = lightness.shape[-2:]
-            ab = functional.interpolate(fake_ab, size, mode="bilinear")
+            ab = functional.interpolate(fake[:, 1:], size, mode="bilinear")
             smooth = functional.interpolate(true_ab, size, mode="bilinear")
             with self._accelerator.autocast():
                 distance = self._perceptual(lightness, ab, smooth)
