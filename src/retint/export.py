@@ -154,7 +154,8 @@ def _describe_stage(stage: Stage) -> str:
     parts = {"L1": stage.l1, "L2": stage.l2, "palette": stage.palette}
     parts |= {"perceptual": stage.perceptual, f"{stage.gan_loss} GAN": stage.gan}
     losses = " + ".join(f"{weight:g} {name}" for name, weight in parts.items() if weight)
-    return f"{stage.epochs} epochs of {losses}, learning rate {stage.lr_g:g}"
+    judged = ", features and GAN on colours read out" if stage.read_out else ""
+    return f"{stage.epochs} epochs of {losses}{judged}, learning rate {stage.lr_g:g}"
 
 
 def export_generator(
