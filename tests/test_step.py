@@ -51,7 +51,6 @@ def test_a_step_is_the_reports(kind):
         None,
         Accelerator(cpu=True),
         torch.ones(1),
-        Readout(),
     )
     picture = data.astronaut()[:256, :256]
     rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
@@ -163,7 +162,7 @@ def test_the_distance_of_features_is_least_for_the_true_colours():
         generator = create_generator(recipe.generator.name, **recipe.generator.options)
         palette = torch.ones(generator.palette_size)
         networks = generator, PatchGAN(width=8), None
-        step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette, Readout())
+        step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette)
         losses = dict(zip(LOSSES, step(rgb).tolist(), strict=True))
         assert losses["loss_g_gan"] == losses["loss_d"] == 0
         paid.append(losses["loss_g"] - losses["loss_g_l1"])
@@ -184,7 +183,7 @@ def test_a_stage_can_judge_what_is_read_out():
     discriminator.register_forward_hook(lambda *call: seen.append(call[1][0]))
     networks = generator, discriminator, None
     palette = torch.ones(generator.palette_size)
-    step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette, readout)
+    step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), palette)
     rgb = torch.from_numpy(data.astronaut()[:256, :256]).permute(2, 0, 1)[None].float() / 255
     losses = dict(zip(LOSSES, step(rgb).tolist(), strict=True))
     fake = seen[0]

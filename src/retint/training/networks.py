@@ -91,7 +91,6 @@ class Networks:
             self.ema,
             self._accelerator,
             palette_weights,
-            self.readout,
         )
         return step, discriminator
 

@@ -45,7 +45,6 @@ class Step:
         ema: nn.Module | None,
         accelerator: Accelerator,
         palette_weights: Tensor,
-        readout: Readout,
     ) -> None:
         bare: Generator = accelerator.unwrap_model(generator)
         device = accelerator.device
@@ -64,7 +63,7 @@ class Step:
         self._optimizer_d = _adam(discriminator, stage.lr_d, stage, device)
         self._palette = torch.from_numpy(ab_palette()).to(device)
         self._palette_weights = palette_weights
-        self._readout = readout
+        self._readout = Readout(**recipe.readout.model_dump()).to(device)
         self._perceptual = PerceptualLoss().to(device) if stage.perceptual else None
 
     def __call__(self, rgb: Tensor) -> Tensor:
