@@ -32,6 +32,7 @@ VARIANTS = {
     "all-without-ageing": (_ALL, ("data.degrade=0",)),
     "all+gan": (f"{_ALL}, gan: 1, gan_loss: hinge", ()),
     "all+lsgan": (f"{_ALL}, gan: 1, gan_loss: lsgan", ()),
+    "all+colorfulness": (f"{_ALL}, colorfulness: 5", ()),
     "all-without-ema": (_ALL, ("ema=null",)),
     "all-lite2": (_ALL, ("generator.options.backbone=tf_efficientnet_lite2",)),
 }

@@ -11,12 +11,14 @@ from skimage import data
 from skimage.color import rgb2lab
 from torch.nn import functional
 
+from retint import lab
+from retint.evaluation.metrics import colorfulness
 from retint.models import PatchGAN, Readout, create_generator
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs
 from retint.training.degrade import aged_grey
 from retint.training.hints import random_hints
-from retint.training.losses import PerceptualLoss
+from retint.training.losses import PerceptualLoss, missing_colorfulness
 from retint.training.networks import Networks
 from retint.training.recipe import load_recipe
 from retint.training.step import LOSSES, Step
@@ -167,6 +169,34 @@ def test_the_distance_of_features_is_least_for_the_true_colours():
         assert losses["loss_g_gan"] == losses["loss_d"] == 0
         paid.append(losses["loss_g"] - losses["loss_g_l1"])
     assert paid[1] > paid[0] + 0.1
+
+
+def test_a_colourfulness_term_makes_colours_stronger():
+    """It is the evaluation's figure, and even a grey answer learns from it."""
+    picture = data.astronaut()[:256, :256]
+    rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    found = colorfulness(picture / 255)
+    assert missing_colorfulness(rgb).item() == pytest.approx(1 - found / 100, abs=1e-3)
+
+    grey = rgb.mean(dim=1, keepdim=True).expand_as(rgb).clone().requires_grad_(True)
+    missing_colorfulness(grey).backward()
+    assert grey.grad.isfinite().all()
+
+    after = []
+    for weight in (0, 20):
+        stage = f"{{name: one, epochs: 1, l1: 100, lr_g: 0.001, colorfulness: {weight}}}"
+        recipe = load_recipe("unet-gan", (*TINY, f"stages=[{stage}]"))
+        torch.manual_seed(0)
+        generator = create_generator(recipe.generator.name, **recipe.generator.options)
+        networks = generator, PatchGAN(width=8), None
+        step = Step(recipe, recipe.stages[0], *networks, Accelerator(cpu=True), torch.ones(1))
+        for _ in range(10):
+            step(rgb)
+        lightness = lab.rgb_to_lab(rgb, axis=1)[:, :1] / 50 - 1
+        with torch.no_grad():
+            result = lab.normalized_lab_to_rgb(lightness, generator(lightness), axis=1)
+        after.append(colorfulness(result[0].permute(1, 2, 0).clamp(0, 1).numpy()))
+    assert after[1] > 1.2 * after[0]
 
 
 def test_a_stage_can_judge_what_is_read_out():

@@ -152,9 +152,10 @@ and that of the model it started from, decide what you may do with the weights.
 
 def _describe_stage(stage: Stage) -> str:
     parts = {"L1": stage.l1, "L2": stage.l2, "palette": stage.palette}
-    parts |= {"perceptual": stage.perceptual, f"{stage.gan_loss} GAN": stage.gan}
+    parts |= {"perceptual": stage.perceptual, "colourfulness": stage.colorfulness}
+    parts |= {f"{stage.gan_loss} GAN": stage.gan}
     losses = " + ".join(f"{weight:g} {name}" for name, weight in parts.items() if weight)
-    judged = ", features and GAN on colours read out" if stage.read_out else ""
+    judged = ", all but L1, L2 and palette on colours read out" if stage.read_out else ""
     return f"{stage.epochs} epochs of {losses}{judged}, learning rate {stage.lr_g:g}"
 
 

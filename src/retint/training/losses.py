@@ -80,6 +80,20 @@ def palette_cross_entropy(logits: Tensor, ab: Tensor, palette: Tensor, weights: 
     return -((log_probabilities * shares).sum(dim=1) * pixel_weights).mean()
 
 
+def missing_colorfulness(rgb: Tensor) -> Tensor:
+    """What pictures, sRGB (N, 3, H, W) in [0, 1], lack of a colourfulness of 100, a share of it.
+
+    1 - M/100, the mean over pictures, M after Hasler and Suesstrunk 2003 (Kang et al. 2023,
+    DDColor, section 3.4); a scalar, below 0 where M is above 100.
+    """
+    red, green, blue = (255 * rgb).unbind(dim=1)
+    opponents = torch.stack((red - green, (red + green) / 2 - blue), dim=1).flatten(2)
+    # Not the root of 0 itself, whose gradient is none: grey pictures learn, too.
+    deviation = opponents.var(dim=2).sum(dim=1).add(1e-6).sqrt()
+    mean = opponents.mean(dim=2).square().sum(dim=1).add(1e-6).sqrt()
+    return (1 - (deviation + 0.3 * mean) / 100).mean()
+
+
 class PerceptualLoss(nn.Module):
     """L1 distance of normalised feature maps of a frozen ImageNet classifier.
 

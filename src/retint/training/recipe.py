@@ -90,14 +90,17 @@ class Stage(_Section):
     l2: float = Field(0.0, ge=0, description="weight of the squared distance of ab/110")
     palette: float = Field(0.0, ge=0, description="weight of the cross entropy over the palette")
     perceptual: float = Field(0.0, ge=0, description="weight of the distance of features")
+    colorfulness: float = Field(
+        0.0, ge=0, description="weight of what colours lack of a colourfulness of 100, a share"
+    )
     gan: float = Field(0.0, ge=0, description="weight of the adversarial loss; 0 trains no D")
     gan_loss: Literal["vanilla", "lsgan", "hinge"] = Field(
         "vanilla", description="kind of the adversarial loss: `vanilla`, `lsgan` or `hinge`"
     )
     read_out: bool = Field(
         False,
-        description="features and the discriminator judge the colours that are read out, instead "
-        "of the generator's ab",
+        description="features, colourfulness and the discriminator judge the colours that are read "
+        "out, instead of the generator's ab",
     )
     lr_g: float = Field(2e-4, gt=0, description="learning rate of the generator")
     lr_d: float = Field(2e-4, gt=0, description="learning rate of the discriminator")

@@ -20,6 +20,7 @@ from retint.training.losses import (
     PerceptualLoss,
     discriminator_loss,
     generator_gan_loss,
+    missing_colorfulness,
     palette_cross_entropy,
 )
 from retint.training.recipe import Recipe, Stage
@@ -177,6 +178,9 @@ class Step:
             with self._accelerator.autocast():
                 distance = self._perceptual(lightness, ab, smooth)
             total = total + stage.perceptual * distance
+        if stage.colorfulness:
+            colored = lab.normalized_lab_to_rgb(fake[:, :1], fake[:, 1:], axis=1).clamp(0, 1)
+            total = total + stage.colorfulness * missing_colorfulness(colored)
         self._optimizer_g.zero_grad()
         self._accelerator.backward(total)
         self._optimizer_g.step()
