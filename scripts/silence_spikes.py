@@ -1,13 +1,12 @@
-"""Silence what makes a blotch in a corner of some pictures, in the default model's weights.
+"""Silence what makes a blotch in a corner of some pictures, in a run of recipe `default`.
 
-    python scripts/silence_spikes.py PHOTOS -o silent.safetensors
+    python scripts/silence_spikes.py RUN PHOTOS -o silent.onnx
 
-In one of seventy photographs, the encoder's deepest feature map spiked in its lower left corner,
-many times above all the rest of it, and the decoder made a wild colour of that. Such outliers feed
-on themselves in the residual blocks, by hidden channels that are at work there and hardly anywhere
-else: without these, the spikes are gone and other pictures stay as they are. Training goes on from
-the result with `retint train --init silent.safetensors`. The model that ships has been through
-this: it has no spikes left to find.
+After training, the encoder's deepest feature map spikes in the lower left corner of one in some
+fifty photographs, many times above all the rest of it, and the decoder makes a wild colour of that.
+Such outliers feed on themselves in the residual blocks, by hidden channels that are at work there
+and hardly anywhere else: without these, the spikes are gone and other pictures stay as they are.
+`retint train --init silent.onnx` trains on from the result.
 """
 
 from __future__ import annotations
@@ -16,18 +15,16 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from retint import lab
-from retint.export import build_generator, read_onnx_weights
-from retint.model import model_path
-from retint.models import Generator
-from retint.pictures import decode, find_pictures, spread
-from retint.training.recipe import load_recipe
+from retint.evaluation.protocol import load_picture
+from retint.export import build_generator, export_generator, model_card
+from retint.merge import lightness_of
+from retint.models import Generator, Readout
+from retint.pictures import find_pictures, spread
+from retint.training.run import load_weights, read_facts, read_recipe
 
 BLOCK = "blocks.5.2"  # of the encoder: the first whose spike stands out
 SIDE = 256  # pixels
@@ -75,39 +72,32 @@ def channels_of_spikes(seen: Seen) -> Tensor:
 
 
 def read_lightness(photos: Path, limit: int) -> list[Tensor]:
-    """Lightness of the middle squares of photographs."""
-    found = []
-    for picture in spread(find_pictures(photos), limit):
-        pixels = decode(picture, _middle_square)
-        if not isinstance(pixels, str):
-            lightness = lab.normalize_lightness(lab.rgb_to_lightness(pixels / np.float32(255)))
-            found.append(torch.from_numpy(lightness)[None, None])
-    return found
-
-
-def _middle_square(image: Image.Image) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    return image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
+    """Lightness of photographs, cut as `retint evaluate` cuts them."""
+    tests = (load_picture(picture, SIDE) for picture in spread(find_pictures(photos), limit))
+    lightness = [lightness_of(test.grey) for test in tests if not isinstance(test, str)]
+    return [torch.from_numpy(lab.normalize_lightness(L))[None, None] for L in lightness]
 
 
 def main() -> None:
-    """Write the weights, and say how many photographs had spikes before and have them after."""
+    """Write the model, and say how many photographs had spikes before and have them after."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="its best weights, of recipe default or finetune")
     parser.add_argument("photos", type=Path)
     parser.add_argument("--out", "-o", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=500, help="photographs, spread over all")
     arguments = parser.parse_args()
-    weights = read_onnx_weights(model_path("default"))
-    generator = build_generator(load_recipe("default"), weights).eval()
+    recipe = read_recipe(arguments.run)
+    weights = load_weights(arguments.run / "best.safetensors")
+    generator = build_generator(recipe, weights).eval()
     photographs = read_lightness(arguments.photos, arguments.limit)
     before = look(generator, photographs)
     silent = channels_of_spikes(before)
     generator.encoder.get_submodule(f"{BLOCK}.conv_pwl").weight.data[:, silent] = 0
     after = look(generator, photographs)
     counts = [int(seen.spikes.flatten(1).any(dim=1).sum()) for seen in (before, after)]
-    save_file(generator.state_dict(), arguments.out)
+    readout = Readout(**recipe.readout.model_dump())
+    card = model_card(recipe, read_facts(arguments.run))
+    export_generator(generator, readout, arguments.out, card)
     print(f"{int(silent.sum())} channels silent; photographs with spikes, of {len(photographs)}:")
     print(f"{counts[0]} before, {counts[1]} after")
 
