@@ -1,4 +1,4 @@
-"""Make the model that ships of a run of its second stage, recipe `default-second`.
+"""Make the model that ships of a run of its second stage, recipe `default-gan`.
 
     python scripts/finish_default.py RUN FIRST.onnx PHOTOS -o default.onnx
 
