@@ -60,8 +60,8 @@ takes no deep blue.</li>
 <h2>Where it was wrong</h2>
 <img src="/page/static/failures.jpg"
 alt="Grey, coloured and true: an astronaut, a cup of coffee, a rocket at night">
-<p>From top to bottom: grey, coloured, true. The orange suit and the flag came out brown, the hair
-too red, the saucer in another red, the night sky too bright a blue.</p>
+<p>From top to bottom: grey, coloured, true. The suit came out too pale an orange, the
+flag brown, the hair too red, the saucer violet on one side, the night sky too bright a blue.</p>
 <h2>The model</h2>
 CARDS
 </div>"""
