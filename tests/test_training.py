@@ -504,8 +504,8 @@ def test_fine_tuning_starts_from_the_model_that_ships(photographs, tmp_path):
     ours, shipped = (
         Colorizer(model)(grey) for model in (tmp_path / "run/generator.onnx", "default")
     )
-    # At such a learning rate only the norms' running figures move.
-    assert np.abs(ours.astype(int) - shipped).mean() < 2
+    # At such a learning rate only the norms' running figures move, by what few pictures hold.
+    assert np.abs(ours.astype(int) - shipped).mean() < 4
 
 
 def test_a_model_that_knows_one_colouring_is_asked_for_no_more(tmp_path):
