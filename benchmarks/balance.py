@@ -12,6 +12,7 @@ import argparse
 from collections import Counter
 from pathlib import Path, PurePath
 
+from retint.dataset.pack import pack_pictures
 from retint.pictures import Picture, find_pictures
 
 
@@ -28,15 +29,13 @@ def balanced(pictures: list[Picture], count: int) -> list[Picture]:
 
 
 def main() -> None:
-    """Copy the chosen photographs into a folder."""
+    """Pack the chosen photographs into a folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--out", "-o", type=Path, required=True)
     parser.add_argument("--count", type=int, default=5000)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True)
-    for picture in balanced(find_pictures(arguments.photos), arguments.count):
-        (arguments.out / PurePath(picture.name).name).write_bytes(picture.read())
+    pack_pictures(balanced(find_pictures(arguments.photos), arguments.count), arguments.out)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def main() -> None:
     after = look(generator, photographs)
     counts = [int(seen.spikes.flatten(1).any(dim=1).sum()) for seen in (before, after)]
     readout = Readout(**recipe.readout.model_dump())
-    card = model_card(recipe, {"mean_ab": open_model(str(arguments.first)).card["mean_ab"]})
+    card = model_card(recipe, {"mean_ab": open_model(arguments.first).card["mean_ab"]})
     export_generator(generator, readout, arguments.out, card)
     print(f"{int(silent.sum())} channels silent; photographs with spikes, of {len(photographs)}:")
     print(f"{counts[0]} before, {counts[1]} after")

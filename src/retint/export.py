@@ -151,9 +151,14 @@ and that of the model it started from, decide what you may do with the weights.
 
 
 def _describe_stage(stage: Stage) -> str:
-    parts = {"L1": stage.l1, "L2": stage.l2, "palette": stage.palette}
-    parts |= {"perceptual": stage.perceptual, "colourfulness": stage.colorfulness}
-    parts |= {f"{stage.gan_loss} GAN": stage.gan}
+    parts = {
+        "L1": stage.l1,
+        "L2": stage.l2,
+        "palette": stage.palette,
+        "perceptual": stage.perceptual,
+        "colourfulness": stage.colorfulness,
+        f"{stage.gan_loss} GAN": stage.gan,
+    }
     losses = " + ".join(f"{weight:g} {name}" for name, weight in parts.items() if weight)
     judged = ", all but L1, L2 and palette on colours read out" if stage.read_out else ""
     return f"{stage.epochs} epochs of {losses}{judged}, learning rate {stage.lr_g:g}"

@@ -171,12 +171,7 @@ class Step:
             )
             total = total + stage.palette * entropy
         if self._perceptual is not None:
-            lightness = lab.normalize_lightness(lab.rgb_to_lightness(rgb, axis=1)).unsqueeze(1)
-            size = lightness.shape[-2:]
-            ab = functional.interpolate(fake[:, 1:], size, mode="bilinear")
-            smooth = functional.interpolate(true_ab, size, mode="bilinear")
-            with self._accelerator.autocast():
-                distance = self._perceptual(lightness, ab, smooth)
+            distance = self._feature_distance(self._perceptual, rgb, true_ab, fake[:, 1:])
             total = total + stage.perceptual * distance
         if stage.colorfulness:
             colored = lab.normalized_lab_to_rgb(fake[:, :1], fake[:, 1:], axis=1).clamp(0, 1)
@@ -185,6 +180,18 @@ class Step:
         self._accelerator.backward(total)
         self._optimizer_g.step()
         return gan, l1, total
+
+    def _feature_distance(
+        self, perceptual: PerceptualLoss, rgb: Tensor, true_ab: Tensor, ab: Tensor
+    ) -> Tensor:
+        """Of colours at the size of the generator's output, on the lightness of the picture."""
+        lightness = lab.normalize_lightness(lab.rgb_to_lightness(rgb, axis=1)).unsqueeze(1)
+        size = lightness.shape[-2:]
+        large = functional.interpolate(ab, size, mode="bilinear")
+        expected = functional.interpolate(true_ab, size, mode="bilinear")
+        with self._accelerator.autocast():
+            distance: Tensor = perceptual(lightness, large, expected)
+        return distance
 
     @torch.no_grad()
     def _average(self) -> None:
