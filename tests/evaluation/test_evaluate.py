@@ -105,7 +105,7 @@ def test_names_of_photographs_need_not_be_text(photographs, tmp_path):
     for number, path in enumerate(sorted(photographs.iterdir())[:2]):
         shutil.copy(path, odd / os.fsdecode(b"caf\xe9-%d.jpg" % number))
     options = ("--size", 64, "--aged", "-o", tmp_path / "out")
-    done = retint("evaluate", "default", odd, *options)
+    done = retint_here("evaluate", "default", odd, *options)
     assert done.returncode == 0, done.stderr
     assert b"odd/caf\xe9-0.jpg," in (tmp_path / "out" / "pictures.csv").read_bytes()
     assert "caf\\udce9-" in (tmp_path / "out" / "report.html").read_text()
@@ -128,7 +128,7 @@ def test_photographs_may_lie_in_the_current_folder(photographs, tmp_path, monkey
 
 def test_a_report_is_not_overwritten(report, photographs):
     _, folder = report
-    done = retint("evaluate", "default", photographs, "-o", folder / "out")
+    done = retint_here("evaluate", "default", photographs, "-o", folder / "out")
     fails_in_one_line(done, "results.json exists", "--overwrite")
 
 
@@ -159,7 +159,7 @@ def test_a_missing_colouring_is_named(photographs, tmp_path):
     (tmp_path / "one").mkdir()
     some = sorted(photographs.iterdir())[0]
     (tmp_path / "one" / some.name).write_bytes(some.read_bytes())
-    done = retint("evaluate", tmp_path / "one", photographs, "-o", tmp_path / "out")
+    done = retint_here("evaluate", tmp_path / "one", photographs, "-o", tmp_path / "out")
     fails_in_one_line(done, "no picture called", "named like it")
     assert not (tmp_path / "out").exists()
 
@@ -211,7 +211,7 @@ def test_another_aspect_ratio_is_named(photographs, tmp_path):
     for path in photographs.iterdir():
         with Image.open(path) as image:
             image.resize((64, 64)).save(tmp_path / "squashed" / path.name)
-    done = retint("evaluate", tmp_path / "squashed", photographs, "-o", tmp_path / "out")
+    done = retint_here("evaluate", tmp_path / "squashed", photographs, "-o", tmp_path / "out")
     fails_in_one_line(done, "64 x 64", "whole photograph")
 
 
@@ -230,7 +230,7 @@ def test_colourings_of_16_bits_count_as_those_of_8(photographs, tmp_path, mode):
 
 def test_two_systems_of_one_name_are_refused(photographs, tmp_path):
     (tmp_path / "grey").mkdir()
-    done = retint("evaluate", tmp_path / "grey", photographs, "-o", tmp_path / "out")
+    done = retint_here("evaluate", tmp_path / "grey", photographs, "-o", tmp_path / "out")
     fails_in_one_line(done, "'grey'", "rename")
 
 
@@ -238,7 +238,7 @@ def test_two_systems_of_one_name_are_refused(photographs, tmp_path):
     ("target", "word"), [("nobody", "no model 'nobody'"), ("nobody.onnx", "no model")]
 )
 def test_an_unknown_model_is_named(photographs, tmp_path, target, word):
-    fails_in_one_line(retint("evaluate", target, photographs, "-o", tmp_path / "out"), word)
+    fails_in_one_line(retint_here("evaluate", target, photographs, "-o", tmp_path / "out"), word)
 
 
 def test_mean_colour_is_the_same_everywhere():
