@@ -6,8 +6,8 @@ The run's weights are averaged with those that it began from, FIRST.onnx: betwee
 weights better than either, as Wortsman et al. 2022 found (Robust fine-tuning of zero-shot models).
 
 Then what makes a blotch in a corner of some pictures is silenced. After training, the encoder's
-deepest feature map spikes in the lower left corner of some seven in a thousand photographs, many times
-above all the rest of it, and the decoder makes a wild colour of that. Such outliers feed on
+deepest feature map spikes in the lower left corner of some seven in a thousand photographs, many
+times above all the rest of it, and the decoder makes a wild colour of that. Such outliers feed on
 themselves in the residual blocks, by hidden channels that are at work there and hardly anywhere
 else: without these, the spikes are gone and other pictures stay as they are.
 """
