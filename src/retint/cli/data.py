@@ -23,7 +23,7 @@ def check(
     ] = True,
 ) -> None:
     """Name the pictures that training is better off without, and say why, one a line."""
-    with needs_extra("data"):
+    with needs_extra("data check"):
         from retint.dataset.check import check_pictures
         from retint.pictures import find_pictures
         from retint.progress import Progress
@@ -49,7 +49,7 @@ def stats(
 
     if HERE.exists(out) and not overwrite:
         raise RetintError(f"{out} exists: add --overwrite, or give another --out")
-    with needs_extra("data"):
+    with needs_extra("data stats"):
         from retint.dataset.stats import draw_statistics, make_place, measure_pictures
         from retint.pictures import find_pictures
         from retint.progress import Progress
@@ -80,7 +80,7 @@ def pack(
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the pictures.")] = 0,
 ) -> None:
     """Write photographs, shuffled, to WebDataset tar shards; unusable ones are left out."""
-    with needs_extra("data"):
+    with needs_extra("data pack"):
         from retint.dataset.check import check_pictures
         from retint.dataset.pack import pack_pictures, require_new
         from retint.pictures import find_pictures
