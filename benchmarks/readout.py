@@ -31,7 +31,7 @@ READOUTS = {
     "mixture": Readout(gain=2.5, palette=0.6, sharpness=5),
     "mixture x 1.4": Readout(palette=0.6, sharpness=5, gain=2.5, vividness=1.4, vivid_chroma=1e9),
     "mixture, pale x 1.75": Readout(palette=0.6, sharpness=5, gain=2.5, vividness=1.75),
-    "as shipped": Readout(**load_recipe("default").readout.model_dump()),
+    "as shipped": load_recipe("default").readout.build(),
 }
 
 

@@ -11,6 +11,7 @@ also gives the share of the matrix rate that the machine reaches in a large prod
 from __future__ import annotations
 
 import argparse
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from retint.models import Generator, PatchGAN, create_untrained, initialize
-from retint.pictures import Picture, find_pictures
+from retint.pictures import Picture, find_pictures, spread
 from retint.tables import Table
 from retint.training.data import load_photographs
 from retint.training.recipe import Recipe, load_recipe
@@ -50,8 +51,7 @@ class PlainDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self._pictures)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        picture = self._pictures[index]
-        image = Image.open(picture.file).convert("RGB")
+        image = Image.open(io.BytesIO(self._pictures[index].read())).convert("RGB")
         image = image.resize((self._size, self._size), Image.Resampling.BICUBIC)
         if np.random.rand() < 0.5:  # noqa: NPY002 - what a plain loop does
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -193,13 +193,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="of the plain loop's loader")
     arguments = parser.parse_args()
 
-    pictures = find_pictures(arguments.photos)
+    found = find_pictures(arguments.photos)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rate = matrix_rate(device)
     console = Console()
     rows = []
     for name in arguments.recipe or ("unet-gan", "resnet18-gan"):
         recipe = load_recipe(name, arguments.set)
+        pictures = spread(found, recipe.data.limit)
         loops = {"plain": plain_loop(pictures, recipe, device, arguments.workers)}
         loops["retint"] = retint_loop(pictures, recipe, graphed=False)
         if device.type == "cuda":

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from retint import lab
 from retint.evaluation.metrics import colorfulness
-from retint.models import PatchGAN, Readout, create_generator
+from retint.models import PatchGAN, create_generator
 from retint.pictures import find_pictures
 from retint.training.data import load_photographs
 from retint.training.degrade import aged_grey
@@ -207,7 +207,7 @@ def test_a_stage_can_judge_what_is_read_out():
     recipe = load_recipe("default", (*changes, "precision=fp32", "ema=null"))
     generator = create_generator(recipe.generator.name, **recipe.generator.options)
     discriminator = PatchGAN(width=8)
-    readout = Readout(**recipe.readout.model_dump())
+    readout = recipe.readout.build()
     answers, seen = [], []
     generator.register_forward_hook(lambda *call: answers.append(call[2]))
     discriminator.register_forward_hook(lambda *call: seen.append(call[1][0]))

@@ -423,6 +423,14 @@ def test_a_run_goes_on_with_its_own_photographs_alone(photographs, tmp_path):
     train(moved, recipe, out, resume=True, cache=tmp_path / "cache")
 
 
+@pytest.mark.parametrize("read", ["data.stream=null", "data.stream=4"])
+def test_a_recipe_may_take_some_of_the_photographs(photographs, tmp_path, read):
+    some = (*TINY, "stages.0.epochs=1", "discriminator_width=8", "data.limit=10", read)
+    train(photographs, load_recipe("unet-gan", some), tmp_path / "run", cache=tmp_path)
+    facts = json.loads((tmp_path / "run/run.json").read_text())
+    assert (facts["training"], facts["validation"]) == (8, 2)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(photographs, tmp_path):
     recipe = load_recipe("unet-gan", (*TINY, "stages.0.epochs=1", "stages.0.l1=1.0e+40"))
     with pytest.raises(RetintError, match="became"):

@@ -63,7 +63,7 @@ def export_run(
     if not saved.exists():
         raise RetintError(f"{run} has no {saved.name} yet: let it train for an epoch")
     weights = load_weights(saved)
-    readout = Readout(**recipe.readout.model_dump())
+    readout = recipe.readout.build()
     card = model_card(recipe, read_facts(run))
     export_generator(build_generator(recipe, weights), readout, out, card)
     return out

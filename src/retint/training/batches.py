@@ -13,7 +13,7 @@ from torch import Tensor
 from retint import lab
 from retint.errors import RetintError
 from retint.palette import ab_palette
-from retint.pictures import find_pictures
+from retint.pictures import find_pictures, spread
 from retint.progress import Progress
 from retint.training.data import Photographs, load_photographs, split
 from retint.training.distributed import require_same, together
@@ -127,12 +127,13 @@ def _read(
     photographs: Photographs | Stream
     if recipe.data.stream:
         with together(accelerator):
-            photographs = Stream(find_pictures(photos), recipe.data)
+            pictures = spread(find_pictures(photos), recipe.data.limit)
+            photographs = Stream(pictures, recipe.data)
     else:
         for decodes in (True, False):
             with together(accelerator):
                 if accelerator.is_local_main_process == decodes:
-                    pictures = find_pictures(photos)
+                    pictures = spread(find_pictures(photos), recipe.data.limit)
                     with progress.task("decoding photographs", len(pictures)) as advance:
                         photographs = load_photographs(pictures, recipe.data, advance, cache)
     complaint = f"finds other photographs in {photos} than the first"

@@ -17,7 +17,6 @@ from retint.model import list_models, model_path
 from retint.models import (
     Generator,
     PatchGAN,
-    Readout,
     create_generator,
     create_untrained,
     initialize,
@@ -69,7 +68,7 @@ class Networks:
         self.bare: Generator = self._placed(bare)
         self.ema = copy.deepcopy(self.bare).requires_grad_(False).eval() if recipe.ema else None
         self.judged: Generator = self.ema if self.ema is not None else self.bare
-        self.readout = Readout(**recipe.readout.model_dump()).to(accelerator.device)
+        self.readout = recipe.readout.build().to(accelerator.device)
         self._generator: Any = None  # the same, shared by the processes, once all need it
 
     def make_step(self, number: int, palette_weights: Tensor) -> tuple[Step, PatchGAN]:

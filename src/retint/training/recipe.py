@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from retint import models
 from retint.errors import RetintError
 from retint.models.initialization import Scheme
 
@@ -39,6 +40,9 @@ class Data(_Section):
         (0.6, 1.0), description="fit crop: side of a window, as a share of the short side"
     )
     batch_size: int = Field(16, ge=1, description="pictures per step and process")
+    limit: int | None = Field(
+        None, ge=2, description="use so many photographs, spread over all; null: all"
+    )
     validation: float | int = Field(
         0.2,
         gt=0,
@@ -119,16 +123,17 @@ class Stage(_Section):
 
 
 class Readout(_Section):
-    """How the generator's answers become colours, in validation and in the model file.
-
-    The fields are the arguments of `retint.models.Readout`.
-    """
+    """How the generator's answers become colours, in validation and in the model file."""
 
     gain: float = Field(1.0, ge=0, description="on ab; L1 alone learns pale ones")
     palette: float = Field(0.0, ge=0, le=1, description="share of the palette's mean")
     sharpness: float = Field(1.0, gt=0, description="exponent of the palette's probabilities")
     vividness: float = Field(1.0, ge=0, description="gain on the palest colours")
     vivid_chroma: float = Field(50.0, gt=0, description="chroma that stays as it is, ab units")
+
+    def build(self) -> models.Readout:
+        """The module with these values."""
+        return models.Readout(**self.model_dump())
 
 
 class Recipe(_Section):

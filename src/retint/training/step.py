@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from retint import lab
-from retint.models import Generator, Readout
+from retint.models import Generator
 from retint.palette import ab_palette
 from retint.training.degrade import aged_lightness
 from retint.training.hints import random_hints
@@ -64,7 +64,7 @@ class Step:
         self._optimizer_d = _adam(discriminator, stage.lr_d, stage, device)
         self._palette = torch.from_numpy(ab_palette()).to(device)
         self._palette_weights = palette_weights
-        self._readout = Readout(**recipe.readout.model_dump()).to(device)
+        self._readout = recipe.readout.build().to(device)
         self._perceptual = PerceptualLoss().to(device) if stage.perceptual else None
 
     def __call__(self, rgb: Tensor) -> Tensor:

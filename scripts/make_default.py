@@ -1,9 +1,12 @@
-"""Make the model that ships of a run of its second stage, recipe `default-gan`.
+"""Make the model that ships: two trainings, and what is done to their weights.
 
-    python scripts/finish_default.py RUN FIRST.onnx PHOTOS -o default.onnx
+    python scripts/make_default.py PHOTOS -o FOLDER
 
-The run's weights are averaged with those that it began from, FIRST.onnx: between the two lie
-weights better than either, as Wortsman et al. 2022 found (Robust fine-tuning of zero-shot models).
+Recipe `default` trains in FOLDER/first, `default-gan` from its weights in FOLDER/second; then
+FOLDER/default.onnx is written. A stopped call goes on where it was.
+
+The weights of both are averaged: between the two lie weights better than either, as Wortsman et
+al. 2022 found (Robust fine-tuning of zero-shot models).
 
 Then what makes a blotch in a corner of some pictures is silenced. After training, the encoder's
 deepest feature map spikes in the lower left corner of some seven in a thousand photographs, many
@@ -26,9 +29,10 @@ from retint.evaluation.protocol import load_picture
 from retint.export import build_generator, export_generator, model_card, read_onnx_weights
 from retint.merge import lightness_of
 from retint.model import open_model
-from retint.models import Generator, Readout
+from retint.models import Generator
 from retint.pictures import find_pictures, spread
-from retint.training.recipe import load_recipe
+from retint.training.loop import train
+from retint.training.recipe import Recipe, load_recipe
 from retint.training.run import load_weights
 
 ABOUT = {
@@ -93,30 +97,39 @@ def mean_of(weights: dict[str, Tensor], others: dict[str, Tensor]) -> dict[str, 
     return {name: (value + others.get(name, value)) / 2 for name, value in weights.items()}
 
 
-def main() -> None:
+def finish(second: Path, first: Path, recipe: Recipe, photos: Path, out: Path, limit: int) -> None:
     """Write the model, and say how many photographs had spikes before and have them after."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("first", type=Path, help="what the run began from")
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--out", "-o", type=Path, required=True)
-    parser.add_argument("--limit", type=int, default=1200, help="photographs, spread over all")
-    arguments = parser.parse_args()
-    recipe = load_recipe("default").model_copy(update=ABOUT)
-    weights = load_weights(arguments.run / "generator.safetensors")
-    mean = mean_of(weights, read_onnx_weights(arguments.first))
+    weights = load_weights(second / "generator.safetensors")
+    mean = mean_of(weights, read_onnx_weights(first))
     generator = build_generator(recipe, mean).eval()
-    photographs = read_lightness(arguments.photos, arguments.limit)
+    photographs = read_lightness(photos, limit)
     before = look(generator, photographs)
     silent = channels_of_spikes(before)
     generator.encoder.get_submodule(f"{BLOCK}.conv_pwl").weight.data[:, silent] = 0
     after = look(generator, photographs)
     counts = [int(seen.spikes.flatten(1).any(dim=1).sum()) for seen in (before, after)]
-    readout = Readout(**recipe.readout.model_dump())
-    card = model_card(recipe, {"mean_ab": open_model(arguments.first).card["mean_ab"]})
-    export_generator(generator, readout, arguments.out, card)
+    card = model_card(recipe, {"mean_ab": open_model(first).card["mean_ab"]})
+    export_generator(generator, recipe.readout.build(), out, card)
     print(f"{int(silent.sum())} channels silent; photographs with spikes, of {len(photographs)}:")
     print(f"{counts[0]} before, {counts[1]} after")
+
+
+def main() -> None:
+    """Train both stages and write the model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--out", "-o", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=1200, help="photographs to see spikes in")
+    parser.add_argument("--set", dest="changes", action="append", default=[], help="of both stages")
+    arguments = parser.parse_args()
+    first, second = arguments.out / "first", arguments.out / "second"
+    recipe = load_recipe("default", arguments.changes)
+    train(arguments.photos, recipe, first, resume=True)
+    start = first / "generator.onnx"
+    gan = load_recipe("default-gan", arguments.changes)
+    train(arguments.photos, gan, second, resume=True, init=str(start))
+    made = recipe.model_copy(update=ABOUT)
+    finish(second, start, made, arguments.photos, arguments.out / "default.onnx", arguments.limit)
 
 
 if __name__ == "__main__":
