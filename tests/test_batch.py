@@ -185,7 +185,7 @@ def test_a_dry_run_tells_what_the_run_would_tell(scans, tmp_path, colour_photo):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("deep.jfif",), "no picture format ends in '.jfif'"),
+        (("deep.jfif",), "retint writes no files that end in '.jfif': add --format"),
         (("deep.png", "--hint", "99999,1,#ff0000"), "outside the photograph"),
         (("00.jpg", "--strength", "nan"), "strength nan is not a number"),
         (("deep.png", "-o", "deep.jpg"), "has lost 16 bits"),

@@ -469,7 +469,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(grey, tmp_path, monkeypatc
 def test_a_file_is_never_overwritten_unasked(grey, tmp_path):
     grey.save(tmp_path / "a.jpg")
     before = (tmp_path / "a.jpg").read_bytes()
-    with pytest.raises(RetintError, match="ask for overwrite"):
+    with pytest.raises(RetintError, match="give overwrite=True"):
         write_photo(read_photo(tmp_path / "a.jpg"), tmp_path / "a.jpg")
     assert (tmp_path / "a.jpg").read_bytes() == before
     assert list(tmp_path.iterdir()) == [tmp_path / "a.jpg"]

@@ -17,6 +17,7 @@ from retint.errors import RetintError, exists_line, lacks_memory
 from retint.hints import read_hints
 from retint.photo import (
     QUALITY,
+    SUFFIXES,
     Photo,
     format_of,
     losses,
@@ -155,6 +156,9 @@ class _Work:
         """Write the colourings of a photograph, or say why it is left alone."""
         source, targets = outcome.task.source, outcome.task.targets
         manner = self.manner
+        if targets[0].suffix.lower() not in SUFFIXES:  # the photograph's own, as none was asked for
+            none = f"retint writes no files that end in '{source.suffix}'"
+            raise RetintError(f"{source}: {none}: add --format png, or name a file with -o")
         fitting, kept = what_to_color(photo, format_of(targets[0]).name, recolor=manner.recolor)
         if all_coloured(fitting, kept):
             outcome.skipped = f"{source} has colours already: add --recolor to colour it anew"

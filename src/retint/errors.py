@@ -1,5 +1,6 @@
 """The one kind of error that retint raises for what its user can mend; and lack of memory."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,10 @@ _OF_MEMORY = (
     *("insufficient memory", "out of memory", "can't start new thread", "failed to map segment"),
     "could not import name",  # imagecodecs, of a library of its own that cannot be mapped
 )
+_MENDS_OF_WRITING = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder that is yours"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room, or choose another folder"),
+}
 
 
 class RetintError(Exception):
@@ -45,7 +50,9 @@ def written(place: Path, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except expected as error:
-        raise RetintError(f"{place} cannot be written: {first_line(error)}") from error
+        mend = _MENDS_OF_WRITING.get(getattr(error, "errno", None) or 0)
+        line = f"{place} cannot be written: {first_line(error)}"
+        raise RetintError(f"{line}: {mend}" if mend else line) from error
 
 
 def last_line(error: BaseException) -> str:

@@ -78,23 +78,29 @@ class Request:
 
 @dataclass
 class Totals:
-    """How many photographs came to what end, or would in a dry run."""
+    """How many photographs came to what end, or would in a dry run.
+
+    `results` are files of folders that are named like results, and so no photographs to colour.
+    """
 
     colored: int = 0
     failed: int = 0
     skipped: int = 0
     done_before: int = 0
+    results: int = 0
     dry: bool = False
 
     def __str__(self) -> str:
         before = f", {self.done_before} done before" if self.done_before else ""
+        results = f"; {self.results} named like results passed over" if self.results else ""
         coloured = "to be coloured" if self.dry else "coloured"
-        return f"{self.colored} {coloured}, {self.failed} failed, {self.skipped} skipped{before}"
+        ends = f"{self.colored} {coloured}, {self.failed} failed, {self.skipped} skipped"
+        return f"{ends}{before}{results}"
 
     @property
-    def photographs(self) -> int:
+    def files(self) -> int:
         """All of them."""
-        return self.colored + self.failed + self.skipped + self.done_before
+        return self.colored + self.failed + self.skipped + self.done_before + self.results
 
 
 Engine = Callable[[Iterable[Task], Colorizer, Manner], Iterator[Outcome]]
@@ -250,7 +256,7 @@ class Run:
         overwrite = self._request.manner.overwrite
         for problem in plan.problems:
             self._fail(problem)
-        self.totals.skipped += plan.skipped
+        self.totals.results += plan.results
         todo = []
         for task in plan.tasks:
             if self._journal and self._journal.is_done(task, anew=overwrite):

@@ -31,11 +31,11 @@ class Task:
 
 @dataclass
 class Plan:
-    """Tasks; problems, a line each, that keep others from being done; how many are skipped."""
+    """Tasks; problems, a line each, that keep others from being done; files named like results."""
 
     tasks: list[Task] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    skipped: int = 0
+    results: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _sources(
         return
     found = places.photographs(path, out, plan.problems)
     outputs = {file for file in found if is_output(file, places.exists)}
-    plan.skipped += len(outputs)
+    plan.results += len(outputs)
     if len(found) == len(outputs) and not may_be_empty:
         plan.problems.append(f"{path} holds no pictures to colour: they end in {known_suffixes()}")
     for file in found:

@@ -10,6 +10,7 @@ import typer
 from retint.cli.console import log_details, warn
 from retint.cli.extras import needs_extra
 from retint.cli.options import Model, Provider, Seed, Strength, Verbose
+from retint.errors import RetintError
 
 
 def video(
@@ -37,8 +38,11 @@ def video(
     A killed run goes on where it was when the same command is given again.
     """
     log_details(verbose)
+    from retint.places import HERE
+
+    if not HERE.exists(source):
+        raise RetintError(f"{source} does not exist")
     with needs_extra("video", "video"):
-        from retint.places import HERE
         from retint.progress import Progress
         from retint.video import Film, FilmOptions, colorize_film, output_path
 

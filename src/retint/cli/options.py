@@ -32,7 +32,7 @@ def path_or_url(text: str | Path, command: str = "data", extra: str = "train") -
         raise RetintError("an empty name was given where a file or folder is wanted")
     if "://" not in str(text):
         return Path(text)
-    with needs_extra(command, extra):
+    with needs_extra(f"{command} of URLs", extra):
         from upath import UPath
 
     try:

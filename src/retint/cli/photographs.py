@@ -108,7 +108,10 @@ def colorize(
     format_: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="NAME", help="Format of the results, such as tiff; else the same."
+            "--format",
+            metavar="NAME",
+            help="Of the results: jpg, png, tif, webp, avif, heic (an extra), jp2, bmp or ppm; "
+            "else the photograph's own.",
         ),
     ] = None,
     quality: Annotated[
@@ -225,7 +228,7 @@ def colorize(
                 run.watch(stop)
             return
         totals = run.once()
-    if totals.photographs > 1 or totals.done_before:
+    if totals.files > 1 or totals.done_before:
         typer.echo(str(totals), err=True)
     if totals.failed:
         raise typer.Exit(1)

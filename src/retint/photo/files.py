@@ -94,7 +94,7 @@ def write_photo(
     """
     format_ = format_of(path)
     if exists(path) and not overwrite:
-        raise RetintError(f"{path} exists: ask for overwrite to replace it, or give another name")
+        raise RetintError(f"{path} exists: give overwrite=True to replace it, or another name")
     with written(path, _UnfitError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as beside:
@@ -296,7 +296,9 @@ def _named_errors(name: str) -> Iterator[None]:
     except RetintError as error:
         raise RetintError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise RetintError(f"{name} is not a picture that retint can read") from error
+        raise RetintError(
+            f"{name} is not a picture that retint can read: save it as PNG, TIFF or JPEG"
+        ) from error
     except Image.DecompressionBombError as error:
         line = "has more pixels than retint takes: scale it down or cut it up"
         raise RetintError(f"{name} {line}") from error
@@ -309,4 +311,6 @@ def _named_errors(name: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise RetintError(f"{name} cannot be read: {error.strerror}") from error
         line = first_line(error)
-        raise RetintError(f"{name} cannot be read ({line}): the file may be damaged") from error
+        raise RetintError(
+            f"{name} cannot be read ({line}): it may be damaged, copy it again from its source"
+        ) from error
