@@ -3,9 +3,8 @@
     python benchmarks/ablation.py PHOTOS TEST_PHOTOS -o FOLDER [--set KEY=VALUE ...]
 
 Every row of `VARIANTS` is trained anew from recipe `default`, small enough for two CPU cores, and
-all are measured at once as `retint evaluate` does. A stopped call goes on where it was. On a GPU,
-`--set data.size=256 --set generator.options.backbone=tf_efficientnet_lite2` and more epochs make
-it the size of the model that ships.
+all are measured at once as `retint evaluate` does. A stopped call goes on where it was. `--set`
+changes all rows, but not what a row is there to show; so `scripts/remake.sh` makes them larger.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def main() -> None:
     for name in arguments.variants:
         losses, changes = VARIANTS[name]
         stage = _STAGE % {"epochs": arguments.epochs, "losses": losses}
-        every = (f"name={name}", f"stages=[{stage}]", *SMALL, *changes, *arguments.changes)
+        every = (f"name={name}", f"stages=[{stage}]", *SMALL, *arguments.changes, *changes)
         recipe = load_recipe("default", every)
         train(arguments.photos, recipe, arguments.out / name, resume=True)
     systems = open_systems([str(arguments.out / name) for name in arguments.variants])

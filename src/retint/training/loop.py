@@ -23,6 +23,7 @@ from retint.progress import Progress
 from retint.training.batches import Batches
 from retint.training.distributed import require_same, start, together
 from retint.training.graphs import draw_graphs, save_grid
+from retint.training.memory import Room
 from retint.training.networks import Networks, require_start
 from retint.training.page import duration, write_page
 from retint.training.recipe import Recipe
@@ -187,6 +188,7 @@ class _Training:
             number, self.batches.palette_weights
         )
         self._go_on_with_stage()
+        room = Room(self.accelerator.device, self.recipe.data.batch_size)
 
         def learn(indices: Tensor) -> Tensor:
             return self.learner(self.batches.windows.batch(indices, train=True))
@@ -196,6 +198,8 @@ class _Training:
         while self.epoch < start + stage.epochs:
             began, steps = time.monotonic(), self.batches.steps - self.steps_of_epoch
             losses = self._train_epoch(one_step)
+            if self.epoch == start and (line := room.line()):
+                self.progress.say(line)
             self.epoch, self.steps_of_epoch = self.epoch + 1, 0
             rate = steps * self.batches.size / (time.monotonic() - began)
             last = self.epoch == start + stage.epochs
