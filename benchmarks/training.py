@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from rich.console import Console
 from skimage.color import rgb2lab
@@ -32,6 +31,7 @@ from retint.models import Generator, PatchGAN, create_untrained, initialize
 from retint.pictures import Picture, find_pictures, spread
 from retint.tables import Table
 from retint.training.data import load_photographs
+from retint.training.distributed import start
 from retint.training.recipe import Recipe, load_recipe
 from retint.training.step import GraphedStep, Step
 from retint.training.windows import Windows
@@ -113,7 +113,7 @@ def plain_loop(pictures: list[Picture], recipe: Recipe, device: torch.device, wo
 
 def retint_loop(pictures: list[Picture], recipe: Recipe, *, graphed: bool) -> Run:
     """The last stage of a recipe as `retint train` runs it."""
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no")
+    accelerator = start(recipe)
     device = accelerator.device
     photographs = load_photographs(pictures, recipe.data)
     windows = Windows(photographs, recipe.data, device)

@@ -248,6 +248,19 @@ def test_a_run_leaves_everything_and_its_model_colours(photographs, tmp_path):
     assert (one != other).any()
 
 
+@pytest.mark.parametrize(("features", "precision"), [({}, "fp32"), ({"bf16": True}, "bf16")])
+def test_a_cpu_without_bf16_computes_in_fp32(
+    photographs, tmp_path, monkeypatch, capfd, features, precision
+):
+    """PyTorch imitates bf16 there, many times slower."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features, raising=False)
+    changes = (*TINY, "stages.0.epochs=1", "discriminator_width=8", "precision=bf16")
+    train(photographs, load_recipe("unet-gan", changes), tmp_path / "run", cache=tmp_path)
+    assert json.loads((tmp_path / "run/run.json").read_text())["precision"] == precision
+    assert f", {precision};" in (tmp_path / "run/README.md").read_text()
+    assert ("has no bf16" in capfd.readouterr().err) == (precision == "fp32")
+
+
 def test_runs_are_compared(photographs, tmp_path):
     for name, epochs in (("short [v1]", 1), ("long", 2)):
         recipe = load_recipe("unet-gan", (*TINY, f"stages.0.epochs={epochs}"))

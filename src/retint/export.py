@@ -120,6 +120,7 @@ def write_card(run: Path) -> None:
     validations = kept_epochs(read_metrics(run, "validation"))
     best = best_epoch(validations)
     base = facts.get("base")
+    precision = facts.get("precision", recipe.precision)  # of older runs, what was asked for
     began = f"{base['name']}, SHA-256 {base['sha256']}" if base else "no trained model"
     stages = "; ".join(_describe_stage(stage) for stage in recipe.stages)
     text = f"""# {recipe.name}
@@ -132,7 +133,7 @@ def write_card(run: Path) -> None:
 - Photographs: {facts["photographs"]}, {facts["training"]} to train on, {facts["validation"]} to
   validate, {len(facts["left_out"])} left out (run.json lists them).
 - Training: {recipe.data.size} x {recipe.data.size} px, batch {recipe.data.batch_size} on
-  {facts["processes"]} process(es) on {facts["device"]}, {recipe.precision}; {stages}.
+  {facts["processes"]} process(es) on {facts["device"]}, {precision}; {stages}.
 - Made with retint {facts["retint"]} ({facts["git"]}) and torch {facts["torch"]}.
 
 Best of {len(validations)} epochs by ab error + |ln colourfulness|, on the validation pictures:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -51,7 +51,7 @@ def start(recipe: Recipe) -> Accelerator:
     )
     accelerator = Accelerator(
         cpu=launched() > 1 and not torch.accelerator.is_available(),
-        mixed_precision="bf16" if recipe.precision == "bf16" else "no",
+        mixed_precision="bf16" if recipe.precision == "bf16" and _has_bf16() else "no",
         kwargs_handlers=[
             # D runs twice before its backward; broadcasting its norms in between would fail.
             DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=partly),
@@ -64,6 +64,22 @@ def start(recipe: Recipe) -> Accelerator:
             "set ACCELERATE_USE_CPU=1 to train on the CPU"
         )
     return accelerator
+
+
+def precision_of(accelerator: Accelerator) -> str:
+    """What networks compute in: "bf16" or "fp32"."""
+    return "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
+
+
+def _has_bf16() -> bool:
+    """Whether the device computes in bf16 itself; where it is imitated, it is slower than fp32."""
+    if parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available():
+        # Older versions cannot tell.
+        features: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return True  # of other makes: Accelerate refuses what lacks it
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from retint.export import export_run, write_card
 from retint.models import PatchGAN
 from retint.progress import Progress
 from retint.training.batches import Batches
-from retint.training.distributed import require_same, start, together
+from retint.training.distributed import precision_of, require_same, start, together
 from retint.training.graphs import draw_graphs, save_grid
 from retint.training.memory import Room
 from retint.training.networks import Networks, require_start
@@ -80,6 +80,8 @@ def train(
                 if init is None and not resumed:
                     require_start(recipe)
         progress = Progress(accelerator.is_main_process)
+        if precision_of(accelerator) != recipe.precision:
+            progress.say(f"this {accelerator.device.type} has no bf16: it computes in fp32")
         batches = Batches(photos, recipe, accelerator, progress, cache)
         progress.say(
             f"{len(batches.training)} photographs to train on, {len(batches.validation)} to "
@@ -391,6 +393,7 @@ def _facts(
         "torch": torch.__version__,
         "device": f"{device} {name}".strip(),
         "processes": accelerator.num_processes,
+        "precision": precision_of(accelerator),
         "photographs": str(photos),
         "names_sha256": batches.names_sha256,
         "training": len(batches.training),

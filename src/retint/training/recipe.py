@@ -151,7 +151,9 @@ class Recipe(_Section):
     )
     stages: tuple[Stage, ...] = Field(min_length=1)
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="what networks compute in: `fp32`, or `bf16`, which is faster"
+        "fp32",
+        description="what networks compute in: `fp32`, or `bf16`, which is faster where the device "
+        "has it, and fp32 elsewhere",
     )
     readout: Readout = Readout()
     ema: float | None = Field(
