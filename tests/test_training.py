@@ -131,6 +131,11 @@ def test_bad_recipes_are_named(name, changes, words):
         ("unet-gan", ("stages.0.palette=1",), "wants a palette"),
         ("unet-gan", ("generator.options.width=-8",), "'unet' cannot be built"),
         (
+            "unet-gan",
+            ("generator.options.widht=8",),
+            "no option 'widht': choose among depth, width",
+        ),
+        (
             "default",
             ("generator.options.decoder_channels=[64, 32, 16, 8, 8, 8]",),
             "decoder_channels has 6 entries",
@@ -608,8 +613,8 @@ def test_both_outputs_of_an_export_are_compared(tmp_path, monkeypatch):
     [
         ("default", "is in one of them alone"),
         ("wider.safetensors", "size mismatch for "),
-        ("nothing.onnx", "no weights file"),
-        ("folder", "no weights file"),
+        ("nothing.onnx", "give --init a run folder"),
+        ("folder", "give --init a run folder"),
         ("text.onnx", "not a usable ONNX model"),
         ("text.safetensors", "cannot be read"),
     ],

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from retint import __version__
 from retint.errors import RetintError, last_line, written
 from retint.model import CONTRACT, check_seal, read_model, seal
-from retint.models import Generator, Readout, create_untrained
+from retint.models import Generator, Readout, create_untrained, generator_options
 from retint.palette import ab_palette
 from retint.training.recipe import Recipe, Stage
 from retint.training.run import (
@@ -122,6 +122,10 @@ def write_card(run: Path) -> None:
     base = facts.get("base")
     precision = facts.get("precision", recipe.precision)  # of older runs, what was asked for
     began = f"{base['name']}, SHA-256 {base['sha256']}" if base else "no trained model"
+    network = recipe.generator
+    may_be_pretrained = "pretrained" in generator_options(network.name)
+    if base is None and may_be_pretrained and network.options.get("pretrained", True):
+        began += " but an encoder pretrained on ImageNet"
     stages = "; ".join(_describe_stage(stage) for stage in recipe.stages)
     text = f"""# {recipe.name}
 
@@ -142,7 +146,7 @@ Best of {len(validations)} epochs by ab error + |ln colourfulness|, on the valid
 | ---: | ---: | ---: | ---: |
 | {best["epoch"]} | {best["psnr"]:.2f} | {best["ab_error"]:.3f} | {best["colorfulness"]:.2f} |
 
-`retint evaluate {run} PHOTOS` measures it on photographs it never saw;
+`retint evaluate {run} OTHER_PHOTOS` measures it on photographs it never saw;
 `retint colorize photo.jpg --model {run / "generator.onnx"}` uses it.
 
 Its colours are guesses from lightness, as good as its photographs are like yours. Their licences,

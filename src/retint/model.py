@@ -83,7 +83,10 @@ class Model:
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             if lacks_memory(error):
                 raise MemoryError from error
-            raise RetintError(f"{name} is not a usable ONNX model: it may be damaged") from error
+            raise RetintError(
+                f"{name} is not a usable ONNX model: name one of 'retint models', a run folder or "
+                "its generator.onnx; if it is that, it is damaged"
+            ) from error
         if wished[0] not in self._session.get_providers():  # its libraries could not be loaded
             _say_fallback(wished[0])
         card = self._session.get_modelmeta().custom_metadata_map.get("retint")

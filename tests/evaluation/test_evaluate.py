@@ -123,7 +123,7 @@ def test_photographs_may_lie_in_the_current_folder(photographs, tmp_path, monkey
     assert done.returncode == 0, done.stderr
     assert "2 photographs of ." in done.stdout
     done = retint_here("evaluate", coloured, "a.jpg", *options, "--overwrite")
-    fails_in_one_line(done, "a.jpg has 1 usable colour photographs, 2 are needed")
+    fails_in_one_line(done, "a.jpg has 1 usable colour photographs, and 2 are needed")
 
 
 def test_a_report_is_not_overwritten(report, photographs):

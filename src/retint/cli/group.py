@@ -16,7 +16,7 @@ from retint.errors import RetintError, lacks_memory
 _GOES_ON = {
     "colorize": "of a folder, the same command goes on where it was",
     **dict.fromkeys(("video", "reproduce"), "the same command goes on where it was"),
-    "train": "--resume goes on from the last checkpoint",
+    "train": "with --resume it goes on from the last checkpoint, if an epoch was done",
 }
 FILMS = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".webm", ".ts", ".m2ts", ".mts"),

@@ -28,6 +28,7 @@ from retint.evaluation.systems import (
     FolderSystem,
     Grey,
     JudgedPicture,
+    ModelSystem,
     Pixels,
     System,
     mean_color_beside,
@@ -74,7 +75,10 @@ RANKED_BY = "ciede2000"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that has to be said for the figures to be repeated."""
+    """Everything that has to be said for the figures to be repeated.
+
+    `sees` is the short side of what each model's network sees, pixels.
+    """
 
     photographs: str
     count: int
@@ -83,15 +87,17 @@ class Protocol:
     seed: int | None
     mean_color: str
     frechet: str
+    sees: dict[str, int]
     retint: str = __version__
 
     def line(self) -> str:
         """The protocol in one line."""
         seed = "none" if self.seed is None else self.seed
+        sees = "".join(f"{name} sees {pixels} px; " for name, pixels in self.sees.items())
         return (
             f"{self.count} photographs of {self.photographs} ({self.left_out} left out), middle "
             f"square at {self.size} x {self.size} px, bicubic; means over pictures, 95% bootstrap "
-            f"intervals in results.json and report.html; seed {seed}; mean colour of "
+            f"intervals in results.json and report.html; seed {seed}; {sees}mean colour of "
             f"{self.mean_color}; Frechet distance over {self.frechet}; retint {self.retint}"
         )
 
@@ -202,8 +208,8 @@ def evaluate(
     used, left_out, histogram = _scan(pictures, systems, size)
     if len(used) < 2:
         raise RetintError(
-            f"{source} has {len(used)} usable colour photographs, 2 are needed"
-            + (f": {left_out[0]}" if left_out else "")
+            f"{source} has {len(used)} usable colour photographs, and 2 are needed: give more"
+            + (f" ({left_out[0]})" if left_out else "")
         )
 
     def judge(picture: Picture) -> dict[str, tuple[dict[str, float], NDArray[np.float32]]]:
@@ -239,6 +245,7 @@ def evaluate(
         seed,
         mean_color.source,
         judges.frechet(len(used)),
+        {system.name: system.sees for system in systems if isinstance(system, ModelSystem)},
     )
     return Evaluation(
         protocol,

@@ -101,6 +101,7 @@ class ModelSystem:
     def __init__(self, name: str, colorizer: Colorizer, seed: int | None = None) -> None:
         self.name = name
         self.mean_ab: tuple[float, float] | None = colorizer.model.card.get("mean_ab")
+        self.sees: int = colorizer.model.card["size"]
         self._colorizer, self._seed = colorizer, seed
 
     def color(self, picture: JudgedPicture) -> Pixels:

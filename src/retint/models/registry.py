@@ -76,6 +76,12 @@ def create_generator(name: str, **options: Any) -> Generator:
         RetintError: if the name or an option is unknown.
     """
     generator = _named(name)
+    unknown = options.keys() - generator_options(name)
+    if unknown:
+        known = ", ".join(sorted(generator_options(name)))
+        raise RetintError(
+            f"generator '{name}' has no option '{min(unknown)}': choose among {known}"
+        )
     try:
         return generator(**options)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -176,7 +176,7 @@ class _Training:
             self.progress.say(
                 f"{folder} is complete already, {self.epochs} of {self.epochs} epochs: "
                 f"{folder / 'index.html'} shows them; to train on, start another run with "
-                f"--init {folder / 'generator.safetensors'}"
+                f"--init {folder}"
             )
 
     def train_stage(self, number: int) -> None:
@@ -275,10 +275,13 @@ class _Training:
         facts = {"kept": kept, "images_per_second": rate}
         self._log("validation", self.epoch, {**facts, **figures})
         self._show(f"epoch-{self.epoch:03d}", anew=kept)
-        gan = f", GAN {losses['loss_g_gan']:.3f}), D {losses['loss_d']:.3f}"
+        stage = self.recipe.stages[self.stage]
+        parts = [f"L1 {losses['loss_g_l1']:.3f}"] * bool(stage.l1)
+        parts += [f"GAN {losses['loss_g_gan']:.3f}"] * bool(stage.gan)
+        shown = f" ({', '.join(parts)})" if parts else ""
+        shown += f", D {losses['loss_d']:.3f}" if stage.gan else ""
         self.progress.say(
-            f"epoch {self.epoch}: G {losses['loss_g']:.3f} (L1 {losses['loss_g_l1']:.3f}"
-            f"{gan if self.recipe.stages[self.stage].gan else ')'}; validation PSNR "
+            f"epoch {self.epoch}: G {losses['loss_g']:.3f}{shown}; validation PSNR "
             f"{figures['psnr']:.2f} dB, ab error {figures['ab_error']:.3f} of grey's, "
             f"colour {figures['colorfulness']:.2f} of the truth's; {rate:.0f} images/s, "
             f"{duration(self._seconds_left())} left"

@@ -170,7 +170,10 @@ def _load_initial(generator: Generator, init: str) -> dict[str, str]:
     if path.is_dir():
         path = path / "best.safetensors"  # of a run, as its generator.onnx
     if not path.is_file():
-        raise RetintError(f"no weights file {path}: check --init")
+        names = ", ".join(list_models())
+        raise RetintError(
+            f"there is no {path}: give --init a run folder, a weights file, or a model ({names})"
+        )
     try:
         weights = read_onnx_weights(path) if path.suffix == ".onnx" else load_weights(path)
         found = generator.load_state_dict(weights, strict=False)

@@ -217,7 +217,7 @@ def load_recipe(name_or_file: str, changes: Sequence[str] = ()) -> Recipe:
         key = ".".join(str(part) for part in first["loc"])
         unknown = first["type"] == "extra_forbidden"
         cause = (
-            "there is no such value"
+            "there is no such key: docs/training.md lists them"
             if unknown
             else first["msg"].removeprefix("Value error, ").lower()
         )

@@ -158,7 +158,7 @@ class Run:
             raise RetintError(
                 f"{facts['photographs']} is not what {self.folder} was trained on ({other}): "
                 "resume with the same photographs, or start a new run with another --out and "
-                f"--init {self.folder / 'generator.safetensors'}"
+                f"--init {self.folder}"
             )
         return {**facts, "base": stored.get("base")}  # whatever --init is now
 
