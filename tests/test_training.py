@@ -267,13 +267,16 @@ def test_a_cpu_without_bf16_computes_in_fp32(
 
 
 def test_runs_are_compared(photographs, tmp_path):
-    for name, epochs in (("short [v1]", 1), ("long", 2)):
-        recipe = load_recipe("unet-gan", (*TINY, f"stages.0.epochs={epochs}"))
+    without_l1 = ("stages.0.epochs=2", "stages.0.l1=0", "stages.0.l2=100")
+    for name, changes in (("short [v1]", ("stages.0.epochs=1",)), ("long", without_l1)):
+        recipe = load_recipe("unet-gan", (*TINY, *changes))
         train(photographs, recipe, tmp_path / name, cache=tmp_path)
     compare = ("compare", tmp_path / "short [v1]")
     done = retint_here(*compare, tmp_path / "long", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "short [v1]" in done.stdout  # which might be taken for markup
+    long = next(line for line in done.stdout.splitlines() if line.startswith("long"))
+    assert long.count("–") == 1  # no L1, which is not the best one of 0
     for graph in ("graph-4-g.png", "graph-5-d-and-g-gan.png"):
         with Image.open(tmp_path / "out" / graph) as picture:
             assert picture.width > 500

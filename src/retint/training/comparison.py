@@ -33,6 +33,8 @@ _HEADER = (
 )
 _STYLES = ("solid", "dashed", "dotted", "dashdot")
 
+_LOSSES = ("loss_g_l1", "loss_g_gan", "loss_d")  # those that a stage does not have are logged as 0
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -76,9 +78,7 @@ def _row(name: str, validations: list[dict[str, Any]], last: dict[str, Any]) -> 
         f"{best['psnr']:.2f}",
         f"{best['ab_error']:.3f}",
         f"{best['colorfulness']:.2f}",
-        f"{last['loss_g_l1']:.3f}",
-        # Of a stage without D, they are 0.
-        *(f"{last[key]:.3f}" if last[key] else "–" for key in ("loss_g_gan", "loss_d")),
+        *(f"{last[key]:.3f}" if last[key] else "–" for key in _LOSSES),
         f"{validations[-1]['images_per_second']:.0f}",
     ]
 

@@ -75,7 +75,9 @@ def lines_with(loss: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def plot(
     axes: Any, lines: list[dict[str, Any]], key: str, label: str, linestyle: str = "solid"
 ) -> None:
-    """Add one quantity of metrics lines to a graph."""
+    """Add one quantity of metrics lines to a graph, and to its legend, if there are any."""
+    if not lines:
+        return
     iterations = [line["iteration"] for line in lines]
     axes.plot(
         iterations,
@@ -88,7 +90,8 @@ def plot(
 
 def save(figure: Figure, axes: Any, path: Path) -> Path:
     """Write a graph as PNG."""
-    axes.legend()
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path, sole=True) as beside:
         figure.savefig(beside, format="png", dpi=120)
