@@ -10,9 +10,12 @@ _OF_MEMORY = (
     *("insufficient memory", "out of memory", "can't start new thread", "failed to map segment"),
     "could not import name",  # imagecodecs, of a library of its own that cannot be mapped
 )
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of OSErrors that say that a disk, or a person's share of it, is full."""
+
 _MENDS_OF_WRITING = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder that is yours"),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room, or choose another folder"),
+    **dict.fromkeys(NO_ROOM, "make room, or choose another folder"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,20 +120,14 @@ def write_card(run: Path) -> None:
     recipe, facts = read_recipe(run), read_facts(run)
     validations = kept_epochs(read_metrics(run, "validation"))
     best = best_epoch(validations)
-    base = facts.get("base")
     precision = facts.get("precision", recipe.precision)  # of older runs, what was asked for
-    began = f"{base['name']}, SHA-256 {base['sha256']}" if base else "no trained model"
-    network = recipe.generator
-    may_be_pretrained = "pretrained" in generator_options(network.name)
-    if base is None and may_be_pretrained and network.options.get("pretrained", True):
-        began += " but an encoder pretrained on ImageNet"
     stages = "; ".join(_describe_stage(stage) for stage in recipe.stages)
     text = f"""# {recipe.name}
 
 {recipe.description}
 
 - Generator: {recipe.generator.name} {json.dumps(recipe.generator.options)}.
-- Started from: {began}.
+- Started from: {_start(recipe, facts.get("base"))}.
 - Licence: {recipe.licence or "not stated"}.
 - Photographs: {facts["photographs"]}, {facts["training"]} to train on, {facts["validation"]} to
   validate, {len(facts["left_out"])} left out (run.json lists them).
@@ -153,6 +148,17 @@ Its colours are guesses from lightness, as good as its photographs are like your
 and that of the model it started from, decide what you may do with the weights.
 """
     write_text(run / "README.md", text)
+
+
+def _start(recipe: Recipe, base: Mapping[str, str] | None) -> str:
+    """What a run began from."""
+    if base:
+        return f"{base['name']}, SHA-256 {base['sha256']}"
+    network = recipe.generator
+    may_be_pretrained = "pretrained" in generator_options(network.name)
+    if may_be_pretrained and network.options.get("pretrained", True):
+        return "no trained model but an encoder pretrained on ImageNet"
+    return "no trained model"
 
 
 def _describe_stage(stage: Stage) -> str:

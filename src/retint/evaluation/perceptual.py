@@ -31,6 +31,9 @@ class ShiftTolerantLpips:
 
     Its weights come with the package `stlpips-pytorch`, so it needs no network. The values cannot
     be compared with published LPIPS.
+
+    Attributes:
+        network: the package's; its `net` gives the activations of AlexNet's five convolutions.
     """
 
     def __init__(self) -> None:
@@ -40,12 +43,12 @@ class ShiftTolerantLpips:
             from stlpips_pytorch import stlpips
 
             network: nn.Module = stlpips.LPIPS(net="alex", variant="shift_tolerant", verbose=False)
-        self._network = network.eval().requires_grad_(False)
+        self.network: Any = network.eval().requires_grad_(False)
 
     def __call__(self, result: Pixels, truth: Pixels) -> float:
         """Distance of two pictures of one shape; 0 for equal ones."""
         with torch.no_grad():
-            distance: Tensor = self._network(_signed(result), _signed(truth))
+            distance: Tensor = self.network(signed(result), signed(truth))
         return float(distance)
 
 
@@ -80,7 +83,7 @@ class Lpips:
     def __call__(self, result: Pixels, truth: Pixels) -> float:
         """Distance of two pictures of one shape; 0 for equal ones."""
         with torch.no_grad():
-            return float(self._network(_signed(result), _signed(truth)))
+            return float(self._network(signed(result), signed(truth)))
 
 
 class LiteFeatures:
@@ -95,7 +98,7 @@ class LiteFeatures:
     def __call__(self, picture: Pixels) -> NDArray[np.float32]:
         """Features (1280,) of a picture at its own size."""
         with torch.no_grad():
-            features: NDArray[np.float32] = self._network(_signed(picture))[0].numpy()
+            features: NDArray[np.float32] = self._network(signed(picture))[0].numpy()
         return features
 
 
@@ -133,7 +136,7 @@ class InceptionFeatures:
         return features
 
 
-def _signed(picture: Pixels) -> Tensor:
+def signed(picture: Pixels) -> Tensor:
     """Picture as the networks want it, (1, 3, H, W) in [-1, 1]."""
     pixels = torch.tensor(picture).permute(2, 0, 1).unsqueeze(0)
     return pixels.float() / 127.5 - 1

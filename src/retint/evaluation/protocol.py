@@ -36,7 +36,7 @@ from retint.evaluation.systems import (
 from retint.pictures import Finding, Picture, decode, look_at_all
 
 _RESAMPLES = 1000
-_COMPONENTS = 64  # of the lite features: their full covariance wants more pictures than sets have
+COMPONENTS = 64  # of the lite features: their full covariance wants more pictures than sets have
 _INCEPTION = 2048  # features
 _TRUTH = "truth"
 
@@ -153,10 +153,10 @@ class _Judges:
         else:
             self.features = LiteFeatures()
             self._frechet = (
-                f"{FEATURE_BACKBONE} features, {_COMPONENTS} main components of them, of the "
+                f"{FEATURE_BACKBONE} features, {COMPONENTS} main components of them, of the "
                 "squares as they are"
             )
-        self._components = 0 if inception is not None else _COMPONENTS
+        self._components = 0 if inception is not None else COMPONENTS
 
     def frechet(self, count: int) -> str:
         """Which distance it is that is measured over so many photographs."""

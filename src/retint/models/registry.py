@@ -76,12 +76,10 @@ def create_generator(name: str, **options: Any) -> Generator:
         RetintError: if the name or an option is unknown.
     """
     generator = _named(name)
-    unknown = options.keys() - generator_options(name)
-    if unknown:
-        known = ", ".join(sorted(generator_options(name)))
-        raise RetintError(
-            f"generator '{name}' has no option '{min(unknown)}': choose among {known}"
-        )
+    known = generator_options(name)
+    if unknown := options.keys() - known:
+        line = f"generator '{name}' has no option '{min(unknown)}'"
+        raise RetintError(f"{line}: choose among {', '.join(sorted(known))}")
     try:
         return generator(**options)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from retint import __version__
-from retint.errors import RetintError
+from retint.errors import NO_ROOM, RetintError
 from retint.export import export_run, write_card
 from retint.models import PatchGAN
 from retint.progress import Progress
@@ -36,7 +36,7 @@ _GRID_PICTURES = 6
 _LOG_EVERY = 50  # iterations
 _VALIDATED = 32  # pictures at a time, and no more than fit where a batch trains
 _DRAW_EVERY = 20.0  # seconds at most: the device waits for the graphs
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_ROOM = {*NO_ROOM, errno.EFBIG}
 
 
 def train(
@@ -276,10 +276,11 @@ class _Training:
         self._log("validation", self.epoch, {**facts, **figures})
         self._show(f"epoch-{self.epoch:03d}", anew=kept)
         stage = self.recipe.stages[self.stage]
-        parts = [f"L1 {losses['loss_g_l1']:.3f}"] * bool(stage.l1)
-        parts += [f"GAN {losses['loss_g_gan']:.3f}"] * bool(stage.gan)
-        shown = f" ({', '.join(parts)})" if parts else ""
-        shown += f", D {losses['loss_d']:.3f}" if stage.gan else ""
+        weighted = (("L1", "loss_g_l1", stage.l1), ("GAN", "loss_g_gan", stage.gan))
+        parts = ", ".join(f"{name} {losses[key]:.3f}" for name, key, weight in weighted if weight)
+        shown = f" ({parts})" if parts else ""
+        if stage.gan:
+            shown += f", D {losses['loss_d']:.3f}"
         self.progress.say(
             f"epoch {self.epoch}: G {losses['loss_g']:.3f}{shown}; validation PSNR "
             f"{figures['psnr']:.2f} dB, ab error {figures['ab_error']:.3f} of grey's, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import errno
 import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +19,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from retint import __version__
 from retint.colorizer import Colorizer
-from retint.errors import RetintError, first_line
+from retint.errors import NO_ROOM, RetintError, first_line
 from retint.web.darkroom import Darkroom
 from retint.web.guard import Guard
 from retint.web.job_addresses import add_jobs
@@ -136,7 +135,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     def unwritable(_: Request, error: OSError) -> Response:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise error
         line = "the service has no room for files: its operator has to make some"
         return JSONResponse({"error": line}, 507)
